@@ -1,0 +1,3 @@
+//! Configuration: the environment in, checked [`settings::Settings`] out.
+
+pub mod settings;

@@ -1,0 +1,258 @@
+//! The settings of a running service: every value here is valid, nothing is text that still has to be parsed.
+//!
+//! Made once by [`crate::config::load`]; read by everybody; changed by nobody.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use zeroize::Zeroizing;
+
+/// Everything the environment decides, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where Redis is and how to talk to it.
+    pub redis: RedisSettings,
+    /// Who this service says it is.
+    pub service: ServiceIdentity,
+    /// Where and how HTTP is served.
+    pub http: HttpSettings,
+    /// What is consumed, and as whom.
+    pub consumer: ConsumerSettings,
+    /// How deliveries are bounded and repeated.
+    pub delivery: DeliverySettings,
+    /// What is written to standard output.
+    pub log: LogSettings,
+    /// Attempts to reach Redis at start.
+    pub start: StartSettings,
+    /// Interval of the scheduled test event; `None` when it is switched off.
+    pub test_event_interval: Option<Duration>,
+    /// One deadline for the whole drain (`SHUTDOWN_TIMEOUT_MS`).
+    pub shutdown_timeout: Duration,
+    /// How long everything goes on after readiness turned 503 (`SHUTDOWN_DELAY_MS`).
+    pub shutdown_delay: Duration,
+}
+
+/// `SERVICE_NAME`, `SERVICE_VERSION`, `ENVIRONMENT`.
+#[derive(Debug, Clone)]
+pub struct ServiceIdentity {
+    /// `SERVICE_NAME`.
+    pub name: String,
+    /// `SERVICE_VERSION`.
+    pub version: String,
+    /// `ENVIRONMENT`.
+    pub environment: String,
+}
+
+/// Where Redis is and how to talk to it.
+#[derive(Debug, Clone)]
+pub struct RedisSettings {
+    /// TCP or Unix socket.
+    pub address: RedisAddress,
+    /// `REDIS_USER`.
+    pub user: Option<String>,
+    /// Where the password comes from; files are read again at every connect.
+    pub password: PasswordSource,
+    /// TLS, when `REDIS_TLS_ENABLED`.
+    pub tls: Option<TlsSettings>,
+    /// `REDIS_DB`.
+    pub db: u32,
+    /// `CONNECTION_TIMEOUT`.
+    pub connect_timeout: Duration,
+    /// `REDIS_REPLY_TIMEOUT_MS`.
+    pub reply_timeout: Duration,
+}
+
+/// `REDIS_HOST` and `REDIS_PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisAddress {
+    /// Host name or address, and port.
+    Tcp {
+        /// Host name or IP address, without brackets.
+        host: String,
+        /// 1-65535.
+        port: u16,
+    },
+    /// A Unix socket path (`REDIS_HOST` beginning with `/`).
+    Unix(PathBuf),
+}
+
+impl fmt::Display for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Where the password comes from.
+#[derive(Clone)]
+pub enum PasswordSource {
+    /// No password is sent.
+    None,
+    /// `REDIS_PW`.
+    Value(Zeroizing<String>),
+    /// `REDIS_PW_FILE` or the `redis_pw` file of systemd's credentials directory; one final newline is not part of it.
+    File(PathBuf),
+}
+
+impl fmt::Debug for PasswordSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Value(_) => f.write_str("Value(***)"),
+            Self::File(path) => write!(f, "File({})", path.display()),
+        }
+    }
+}
+
+/// Files of the TLS link; read again at every connect so that rotated certificates are picked up.
+#[derive(Debug, Clone)]
+pub struct TlsSettings {
+    /// `REDIS_TLS_CA_FILE`: replaces the built-in roots.
+    pub ca_file: Option<PathBuf>,
+    /// `REDIS_TLS_CERT_FILE` and `REDIS_TLS_KEY_FILE`.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Where and how HTTP is served.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// `BIND_ADDRESS`.
+    pub bind: IpAddr,
+    /// `SERVICE_PORT`; 0 picks a free one.
+    pub port: u16,
+}
+
+/// What is consumed, and as whom.
+#[derive(Debug, Clone)]
+pub struct ConsumerSettings {
+    /// `STREAM`.
+    pub stream: String,
+    /// `CONSUMER_GROUP`, else `SERVICE_NAME`.
+    pub group: String,
+    /// `GROUP_START`: where a group that does not exist yet begins.
+    pub group_start: GroupStart,
+    /// `CONSUMER_NAME`; `None` means: find the container's name, else the service name.
+    pub name: Option<String>,
+    /// `ADOPT_PENDING`.
+    pub adopt_pending: AdoptPending,
+}
+
+/// `GROUP_START`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupStart {
+    /// `0`: everything in the stream.
+    Beginning,
+    /// `$`: only what is published from now on.
+    End,
+    /// Only what comes after this entry id (`ms-seq`).
+    After(String),
+}
+
+impl GroupStart {
+    /// The id as XGROUP CREATE takes it.
+    pub fn as_id(&self) -> &str {
+        match self {
+            Self::Beginning => "0",
+            Self::End => "$",
+            Self::After(id) => id,
+        }
+    }
+}
+
+/// `ADOPT_PENDING`: what becomes of entries that were pending before weir first joined the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdoptPending {
+    /// Handle them.
+    Handle,
+    /// Move them to the dead-letter stream.
+    DeadLetter,
+    /// Leave them where they are.
+    Leave,
+}
+
+/// How deliveries are bounded and repeated.
+#[derive(Debug, Clone)]
+pub struct DeliverySettings {
+    /// `WORKERS`.
+    pub workers: usize,
+    /// `MAX_IN_FLIGHT`, entries.
+    pub max_in_flight: usize,
+    /// `MAX_IN_FLIGHT_BYTES`.
+    pub max_in_flight_bytes: usize,
+    /// `EVENT_MAX_BYTES`: the largest payload that is handled.
+    pub event_max_bytes: usize,
+    /// `CLAIM_IDLE_MS`.
+    pub claim_idle: Duration,
+    /// `MAX_DELIVERIES`: handler calls of one entry before it is dead-lettered.
+    pub max_deliveries: u32,
+    /// `RETRY_BACKOFF_MS`.
+    pub retry_backoff: Duration,
+    /// `RETRY_BACKOFF_MAX_MS`.
+    pub retry_backoff_max: Duration,
+    /// `DEAD_LETTER_MAX_LENGTH`, entries; 0 means no bound.
+    pub dead_letter_max_length: u64,
+    /// `LAG_WARN`, entries.
+    pub lag_warn: u64,
+    /// `DEGRADED_WINDOW_MS`.
+    pub degraded_window: Duration,
+}
+
+/// What is written to standard output.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// `LOG_LEVEL`.
+    pub level: log::LevelFilter,
+    /// `LOG_FORMAT`.
+    pub format: LogFormat,
+    /// `LOG_AGGREGATE_ID`.
+    pub aggregate_id: LogAggregateId,
+    /// `TIMEZONE`: the offset of every timestamp we print.
+    pub timezone: TimeZone,
+}
+
+/// `LOG_FORMAT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One readable line.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `LOG_AGGREGATE_ID`: how aggregate ids appear in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogAggregateId {
+    /// As they are.
+    Full,
+    /// A short hash.
+    Hash,
+    /// Not at all.
+    Off,
+}
+
+/// Attempts to reach Redis at start.
+#[derive(Debug, Clone)]
+pub struct StartSettings {
+    /// `MAX_RETRY_ATTEMPTS`.
+    pub attempts: u32,
+    /// `RETRY_DELAYS`; the last one repeats when the list is short.
+    pub delays: Vec<Duration>,
+}
+
+impl StartSettings {
+    /// The wait after failed attempt `attempt` (the first is 1).
+    pub fn delay_after(&self, attempt: u32) -> Duration {
+        let index = (attempt.max(1) - 1) as usize;
+        self.delays
+            .get(index)
+            .or(self.delays.last())
+            .copied()
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,9 @@
+//! weir puts a Redis Stream to work: it publishes events, consumes them through a consumer group, hands each one to a handler,
+//! and never loses one.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod config;
+pub mod domain;
+pub mod http;
+pub mod runtime;

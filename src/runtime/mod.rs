@@ -1,0 +1,6 @@
+//! Small tools every thread uses. Knows nothing of streams, handlers or HTTP.
+
+pub mod board;
+pub mod clock;
+pub mod shutdown;
+pub mod thread;

@@ -1,0 +1,2 @@
+//! Tests of the running binary against a real redis-server.
+#![allow(missing_docs)]
