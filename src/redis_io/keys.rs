@@ -1,0 +1,73 @@
+//! The names of the keys beside the stream. One function each; format number 1 is in the prefix.
+
+/// Keys that belong to one stream and group, all in the stream's cluster slot.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// The stream.
+    pub stream: String,
+    /// The consumer group.
+    pub group: String,
+    /// The dead-letter stream.
+    pub dead_letter: String,
+    /// The lowest id the group still needs.
+    pub cursor: String,
+    /// Hash: names that weir consumers have registered in this group.
+    pub registry: String,
+    /// What a consumer's lease key begins with; the name follows.
+    pub lease_prefix: String,
+}
+
+impl Keys {
+    /// The keys of `group` on `stream`.
+    pub fn new(stream: &str, group: &str) -> Self {
+        let beside = format!("weir:1:{}:{group}", tagged(stream));
+        Self {
+            stream: stream.to_owned(),
+            group: group.to_owned(),
+            dead_letter: format!("{stream}:dead-letter"),
+            cursor: format!("{beside}:cursor"),
+            registry: format!("{beside}:consumers"),
+            lease_prefix: format!("{beside}:consumer:"),
+        }
+    }
+
+    /// The lease key of the consumer `name`.
+    pub fn lease(&self, name: &str) -> String {
+        format!("{}{name}", self.lease_prefix)
+    }
+}
+
+/// The stream's name as a part of a key in the same slot: a non-empty hash tag of its own lends it, else the whole name is the tag.
+fn tagged(stream: &str) -> String {
+    let has_tag = stream.find('{').is_some_and(|open| {
+        stream[open + 1..]
+            .find('}')
+            .is_some_and(|length| length > 0)
+    });
+    if has_tag {
+        stream.to_owned()
+    } else {
+        format!("{{{stream}}}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stay_in_the_slot_of_the_stream() {
+        let keys = Keys::new("orders", "billing");
+        assert_eq!(keys.dead_letter, "orders:dead-letter");
+        assert_eq!(keys.lease("a"), "weir:1:{orders}:billing:consumer:a");
+        assert_eq!(keys.cursor, "weir:1:{orders}:billing:cursor");
+        assert_eq!(
+            Keys::new("{eu}orders", "g").cursor,
+            "weir:1:{eu}orders:g:cursor"
+        );
+        assert_eq!(
+            Keys::new("{}orders", "g").registry,
+            "weir:1:{{}orders}:g:consumers"
+        );
+    }
+}

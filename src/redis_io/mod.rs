@@ -1,0 +1,5 @@
+//! The only place that names the redis crate: connections, errors sorted by their code, and every command weir sends.
+
+pub mod connection;
+pub mod errors;
+pub mod keys;
