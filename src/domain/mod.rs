@@ -1,10 +1,13 @@
 //! Pure rules: values in, values out. No IO, no clock, no threads, no logging; imports std, serde, `serde_json` and jiff only.
 
+pub mod backoff;
 pub mod correlation;
+pub mod disposition;
 pub mod entry_codec;
 pub mod entry_id;
 pub mod event;
 pub mod health;
+pub mod lanes;
 
 /// Milliseconds on the boot-time clock (Linux `CLOCK_BOOTTIME`): never jumps, goes on while the machine is suspended. All
 /// leases, deadlines and ages inside weir are in this unit, passed as an argument to code that decides.

@@ -1,0 +1,170 @@
+//! What follows from a call: an acknowledgement, a dead letter, another call later, or a release.
+
+use std::time::Duration;
+
+use super::{Entry, FailedCall, JobReport, Lanes, Order, Place, Released, RunReport};
+use crate::domain::Millis;
+use crate::domain::disposition::{CallError, DeadLetterReason, Disposition, dispose};
+use crate::domain::entry_id::EntryId;
+
+impl<T> Lanes<T> {
+    /// Takes in what became of a job. `random` spreads the retries.
+    pub fn finish(&mut self, now: Millis, report: JobReport<T>, random: u64) {
+        if let Some(call_us) = report.elapsed_us.checked_div(u64::from(report.calls)) {
+            self.mean_call_us = Some(
+                self.mean_call_us
+                    .map_or(call_us, |mean| (mean * 7 + call_us) / 8),
+            );
+        }
+        let mut done = Vec::new();
+        for run in report.runs {
+            self.finish_run(now, run, &mut done, random);
+        }
+        if !done.is_empty() {
+            self.orders.push(Order::Acknowledge(done));
+        }
+        for key in std::mem::take(&mut self.deferred) {
+            self.ready.push_back(key);
+        }
+    }
+
+    fn finish_run(&mut self, now: Millis, run: RunReport<T>, done: &mut Vec<EntryId>, random: u64) {
+        let RunReport {
+            lane,
+            done: handled,
+            failed,
+            untouched,
+        } = run;
+        if let Some(kind) = self
+            .by_key
+            .get_mut(&lane)
+            .and_then(|state| state.running.take())
+        {
+            self.running -= 1;
+            self.running_redelivered -= usize::from(kind.redelivered);
+            self.running_suspect &= !kind.suspect;
+        }
+        for id in &handled {
+            self.settling(*id);
+        }
+        done.extend(handled);
+        let mut waiting: Vec<(Entry<T>, Millis)> = Vec::new();
+        if let Some(FailedCall {
+            mut entry,
+            error,
+            began_unix_ms,
+        }) = failed
+        {
+            entry.calls += 1;
+            entry.begun = true;
+            entry.charged = false;
+            let first = entry
+                .attempts_unix_ms
+                .map_or(began_unix_ms, |(first, _)| first);
+            entry.attempts_unix_ms = Some((first, began_unix_ms));
+            if self.held.get(&entry.id).is_some_and(|held| held.lost) {
+                self.forget(&[entry.id]);
+            } else {
+                waiting.extend(self.dispose_failed(now, entry, error, random));
+            }
+        }
+        let wait = waiting
+            .first()
+            .map_or(0, |(entry, _)| entry.due.saturating_sub(now));
+        for entry in untouched {
+            if self.held.get(&entry.id).is_some_and(|held| held.lost) {
+                self.forget(&[entry.id]);
+            } else {
+                waiting.push((entry, wait));
+            }
+        }
+        if self.draining {
+            self.order_release(waiting);
+        } else {
+            for (entry, _) in waiting {
+                self.queue(&lane, entry);
+            }
+        }
+        self.examine(now, &lane);
+    }
+
+    /// An entry whose call failed: back to its lane with a wait, or out.
+    fn dispose_failed(
+        &mut self,
+        now: Millis,
+        mut entry: Entry<T>,
+        error: CallError,
+        random: u64,
+    ) -> Option<(Entry<T>, Millis)> {
+        // After its first call here it is judged by its answers, not by how it came.
+        entry.redelivered = false;
+        entry.suspect = false;
+        let wait = match dispose(Err(error), entry.calls, self.limits.max_deliveries) {
+            Disposition::Acknowledge => {
+                self.settling(entry.id);
+                self.orders.push(Order::Acknowledge(vec![entry.id]));
+                return None;
+            }
+            Disposition::DeadLetter(reason) => {
+                self.order_dead_letter(entry, reason);
+                return None;
+            }
+            Disposition::RetryLater(not_before) => {
+                let backoff = self
+                    .limits
+                    .retry
+                    .half_jitter(entry.calls, random ^ entry.id.ms ^ entry.id.seq);
+                as_millis(backoff).max(not_before.unwrap_or(0))
+            }
+            Disposition::NotCounted => {
+                entry.calls -= 1;
+                entry.charged = true;
+                as_millis(
+                    self.limits
+                        .retry
+                        .half_jitter(1, random ^ entry.id.ms ^ entry.id.seq),
+                )
+            }
+        };
+        if self.held.get(&entry.id).is_some_and(|held| held.trimmed) {
+            entry.charged = true;
+        }
+        entry.due = now + wait;
+        Some((entry, wait))
+    }
+
+    pub(super) fn settling(&mut self, id: EntryId) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.place = Place::Settling;
+        }
+    }
+
+    pub(super) fn order_dead_letter(&mut self, entry: Entry<T>, reason: DeadLetterReason) {
+        self.settling(entry.id);
+        let trimmed = self.held.get(&entry.id).is_some_and(|held| held.trimmed);
+        self.orders.push(Order::DeadLetter {
+            entry,
+            reason,
+            trimmed,
+        });
+    }
+
+    pub(super) fn order_release(&mut self, entries: Vec<(Entry<T>, Millis)>) {
+        let mut released = Vec::with_capacity(entries.len());
+        for (entry, wait) in entries {
+            self.settling(entry.id);
+            released.push(Released {
+                id: entry.id,
+                count: entry.calls,
+                wait,
+            });
+        }
+        if !released.is_empty() {
+            self.orders.push(Order::Release(released));
+        }
+    }
+}
+
+fn as_millis(duration: Duration) -> Millis {
+    duration.as_millis().try_into().unwrap_or(Millis::MAX)
+}
