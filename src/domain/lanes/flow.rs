@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(flow.bound(4_000), 500);
         flow.finished(4_100, 5_000);
         assert_eq!(flow.bound(4_200), 1000);
-        assert_eq!(flow.bound(9_499), 1000);
+        assert_eq!(flow.bound(8_999), 1000);
         assert_eq!(flow.bound(60_000), 8);
     }
 
