@@ -2,4 +2,10 @@
 
 pub mod connection;
 pub mod errors;
+pub mod group;
+pub mod inspect;
 pub mod keys;
+pub mod lease;
+mod scripts;
+pub mod settle;
+mod values;

@@ -1,0 +1,295 @@
+//! The group's side of reading: make sure it is there, read new entries, take over abandoned ones.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::connection::Link;
+use super::errors::{ErrorClass, RedisIoError};
+use super::keys::Keys;
+use super::lease::Membership;
+use super::scripts;
+use super::values;
+use crate::domain::entry_id::EntryId;
+use crate::domain::event::Field;
+
+/// Idle time that says "handed over, take it now": one year. `XCLAIM` silently turns an idle time before 1970 into 0, so it cannot be
+/// much longer; no living consumer lets an entry idle this long.
+pub const HANDED_OVER: Duration = Duration::from_hours(365 * 24);
+
+/// From this idle time up to [`HANDED_OVER`]: handed over, not due yet. The difference is the longest wait that can be handed over.
+pub const HANDED_OVER_WAITING: Duration = Duration::from_hours(364 * 24);
+
+/// An entry as it came from Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawEntry {
+    /// Its id.
+    pub id: EntryId,
+    /// Its fields, unchanged and in order.
+    pub fields: Vec<Field>,
+}
+
+/// An entry that was taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reclaimed {
+    /// The entry.
+    pub entry: RawEntry,
+    /// Whose it was.
+    pub owner: String,
+    /// How long nobody had touched it.
+    pub idle: Duration,
+    /// Redis' delivery count, unchanged by taking over.
+    pub count: u32,
+    /// Its owner said goodbye and handed it over, or is no weir and counts in its own way.
+    pub handed_over: bool,
+}
+
+/// What one pass of the reclaim script did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reclaim {
+    /// Where the next pass goes on; `None` at the end of the list.
+    pub next: Option<String>,
+    /// Entries that are ours now.
+    pub taken: Vec<Reclaimed>,
+    /// Ids whose entry had gone from the stream; they are acknowledged.
+    pub lost_to_trimming: Vec<EntryId>,
+    /// Consumers that died and had nothing left.
+    pub removed: Vec<String>,
+}
+
+/// Which entries a pass takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// What others abandoned or handed over.
+    Others,
+    /// What is pending under our own name and not among these.
+    Own(&'a [EntryId]),
+}
+
+/// Whether and why a group was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repair {
+    /// It was there.
+    Present,
+    /// It was created.
+    Created {
+        /// Why at this place.
+        why: RepairStart,
+        /// The id it begins after.
+        start: String,
+        /// Entries that will now be handled; 1001 means more than a thousand when the start is not `0`.
+        waiting: u64,
+    },
+}
+
+/// Where a created group begins, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepairStart {
+    /// Nothing was known of an earlier one.
+    NoCursor,
+    /// The stream is a new one.
+    NewStream,
+    /// The cursor told the lowest unsettled entry.
+    Cursor,
+}
+
+/// Makes sure that stream and group exist. `remembered` is the cursor we last wrote; `start` is used when no cursor is known.
+///
+/// # Errors
+/// As sorted by [`ErrorClass`]; another replica's creation at the same time is success.
+pub fn repair(
+    link: &mut Link,
+    keys: &Keys,
+    remembered: Option<&str>,
+    start: &str,
+) -> Result<Repair, RedisIoError> {
+    let answer = link.script(
+        "repair",
+        &scripts::REPAIR.script,
+        scripts::REPAIR.body,
+        &[&keys.stream, &keys.cursor],
+        &[
+            keys.group.as_bytes(),
+            remembered.unwrap_or_default().as_bytes(),
+            start.as_bytes(),
+        ],
+    );
+    let answer = match answer {
+        Err(error)
+            if error.text.contains("BUSYGROUP") || error.code.as_deref() == Some("BUSYGROUP") =>
+        {
+            return Ok(Repair::Present);
+        }
+        other => other?,
+    };
+    let mut parts = values::array(answer).unwrap_or_default().into_iter();
+    let mut next_text = || parts.next().and_then(values::text);
+    let (state, why, start) = (next_text(), next_text(), next_text().unwrap_or_default());
+    let waiting = parts.next().as_ref().and_then(values::number).unwrap_or(0);
+    match (state.as_deref(), why.as_deref()) {
+        (Some("present"), _) => Ok(Repair::Present),
+        (Some("created"), Some("new_stream")) => Ok(Repair::Created {
+            why: RepairStart::NewStream,
+            start,
+            waiting,
+        }),
+        (Some("created"), Some("cursor")) => Ok(Repair::Created {
+            why: RepairStart::Cursor,
+            start,
+            waiting,
+        }),
+        (Some("created"), _) => Ok(Repair::Created {
+            why: RepairStart::NoCursor,
+            start,
+            waiting,
+        }),
+        _ => Err(RedisIoError::unexpected("repair", &keys.stream)),
+    }
+}
+
+/// Reads up to `count` new entries, waiting at most `block` for the first.
+///
+/// # Errors
+/// As sorted by [`ErrorClass`]; `Repair` when the group is gone. After any I/O error delivered entries may wait in our pending list.
+pub fn read_new(
+    link: &mut Link,
+    keys: &Keys,
+    membership: &Membership,
+    count: usize,
+    block: Duration,
+) -> Result<Vec<RawEntry>, RedisIoError> {
+    let mut command = redis::cmd("XREADGROUP");
+    command
+        .arg("GROUP")
+        .arg(&keys.group)
+        .arg(&membership.name)
+        .arg("COUNT")
+        .arg(count);
+    command
+        .arg("BLOCK")
+        .arg(block.as_millis().to_string())
+        .arg("STREAMS")
+        .arg(&keys.stream)
+        .arg(">");
+    let answer = link.query("XREADGROUP", &keys.stream, &command, block)?;
+    if answer == Value::Nil {
+        return Ok(Vec::new());
+    }
+    let unexpected = || RedisIoError::unexpected("XREADGROUP", &keys.stream);
+    let stream = values::array(answer)
+        .and_then(|mut streams| streams.pop())
+        .and_then(values::array)
+        .ok_or_else(unexpected)?;
+    let entries = stream
+        .into_iter()
+        .nth(1)
+        .and_then(values::array)
+        .ok_or_else(unexpected)?;
+    let mut out = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match values::entry(entry) {
+            Some((id, Some(fields))) => out.push(RawEntry { id, fields }),
+            // An entry that went away between listing and reading: nothing to handle; it never entered the pending list.
+            Some((_, None)) => {}
+            None => return Err(unexpected()),
+        }
+    }
+    Ok(out)
+}
+
+/// One pass of taking over, at most `budget` entries, beginning at `from` (`-` for the lowest).
+///
+/// # Errors
+/// As sorted by [`ErrorClass`]; `Ok(None)` when our name lease is gone.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is one argument of the script"
+)]
+pub fn reclaim(
+    link: &mut Link,
+    keys: &Keys,
+    membership: &Membership,
+    scope: Scope<'_>,
+    budget: usize,
+    claim_idle: Duration,
+    from: &str,
+) -> Result<Option<Reclaim>, RedisIoError> {
+    let lease = keys.lease(&membership.name);
+    let (mode, held) = match scope {
+        Scope::Others => ("all", &[][..]),
+        Scope::Own(held) => ("own", held),
+    };
+    let mut arguments: Vec<String> = vec![
+        keys.group.clone(),
+        membership.name.clone(),
+        membership.token.clone(),
+        budget.to_string(),
+        claim_idle.as_millis().to_string(),
+        mode.to_owned(),
+        from.to_owned(),
+        HANDED_OVER.as_millis().to_string(),
+        HANDED_OVER_WAITING.as_millis().to_string(),
+        keys.lease_prefix.clone(),
+    ];
+    arguments.extend(held.iter().map(ToString::to_string));
+    let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
+    let answer = link.script(
+        "reclaim",
+        &scripts::RECLAIM.script,
+        scripts::RECLAIM.body,
+        &[&keys.stream, &lease, &keys.registry],
+        &arguments,
+    )?;
+    let Some(parts) = values::array(answer) else {
+        return Ok(None);
+    };
+    let mut parts = parts.into_iter();
+    let next = parts
+        .next()
+        .and_then(values::text)
+        .filter(|id| !id.is_empty());
+    let taken = parts.next().and_then(values::array).unwrap_or_default();
+    let lost_to_trimming = parts.next().map(values::entry_ids).unwrap_or_default();
+    let removed = parts
+        .next()
+        .and_then(values::array)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(values::text)
+        .collect();
+    let taken = taken
+        .into_iter()
+        .map(|row| reclaimed(row, mode == "own"))
+        .collect::<Option<Vec<_>>>();
+    let taken = taken.ok_or_else(|| RedisIoError::unexpected("reclaim", &keys.stream))?;
+    Ok(Some(Reclaim {
+        next,
+        taken,
+        lost_to_trimming,
+        removed,
+    }))
+}
+
+fn reclaimed(row: Value, own: bool) -> Option<Reclaimed> {
+    let mut parts = values::array(row)?.into_iter();
+    let (id, fields) = values::entry(parts.next()?)?;
+    let owner = values::text(parts.next()?)?;
+    let idle = Duration::from_millis(values::number(&parts.next()?)?);
+    let count = values::number(&parts.next()?)?;
+    let owner_is_weir = own || values::number(&parts.next()?)? == 1;
+    Some(Reclaimed {
+        entry: RawEntry {
+            id,
+            fields: fields?,
+        },
+        owner,
+        idle,
+        count: u32::try_from(count).unwrap_or(u32::MAX),
+        handed_over: idle >= HANDED_OVER || !owner_is_weir,
+    })
+}
+
+/// Whether an error means that stream or group have gone.
+pub fn is_gone(error: &RedisIoError) -> bool {
+    error.class == ErrorClass::Repair
+}

@@ -1,0 +1,297 @@
+//! Looking without touching: PING, the state of stream and group, our rights, and what was pending before us.
+
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+
+use super::connection::Link;
+use super::errors::{ErrorClass, RedisIoError};
+use super::keys::Keys;
+use super::lease::Membership;
+use super::scripts;
+use super::values;
+use crate::domain::health::GroupState;
+
+/// Most consumers that are named in the log line about entries pending before us.
+const OWNERS_MAX: usize = 10;
+
+/// Asks for a sign of life.
+///
+/// # Errors
+/// As sorted by [`ErrorClass`].
+pub fn ping(link: &mut Link) -> Result<(), RedisIoError> {
+    link.query("PING", "server", &redis::cmd("PING"), Duration::ZERO)
+        .map(drop)
+}
+
+/// Ends a blocked read of the connection `client_id`; `true` when there was one.
+///
+/// # Errors
+/// As sorted by [`ErrorClass`]; `Permission` where the user may not.
+pub fn unblock(link: &mut Link, client_id: i64) -> Result<bool, RedisIoError> {
+    let command = redis::cmd("CLIENT").arg("UNBLOCK").arg(client_id).clone();
+    Ok(link.query("CLIENT UNBLOCK", "server", &command, Duration::ZERO)? == Value::Int(1))
+}
+
+/// Lengths, lag and pending entries. What Redis does not tell is `None`.
+///
+/// # Errors
+/// As sorted by [`ErrorClass`]; `Repair` when stream or group are missing.
+pub fn group_state(link: &mut Link, keys: &Keys) -> Result<GroupState, RedisIoError> {
+    let query = |link: &mut Link, command: &Cmd, operation| {
+        link.query(operation, &keys.stream, command, Duration::ZERO)
+    };
+    let length = query(link, redis::cmd("XLEN").arg(&keys.stream), "XLEN")?;
+    let groups = query(
+        link,
+        redis::cmd("XINFO").arg("GROUPS").arg(&keys.stream),
+        "XINFO GROUPS",
+    );
+    let groups = match groups {
+        // "no such key" has no code of its own.
+        Err(error) if error.text.contains("no such key") => return Err(missing(keys)),
+        other => other?,
+    };
+    let group = values::array(groups)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(values::array)
+        .find(|group| {
+            values::member(group, "name")
+                .and_then(values::text)
+                .as_deref()
+                == Some(&keys.group)
+        })
+        .ok_or_else(|| missing(keys))?;
+    let number = |name| {
+        values::member(&group, name)
+            .as_ref()
+            .and_then(values::number)
+    };
+    let dead_letters = link.query(
+        "XLEN",
+        &keys.dead_letter,
+        redis::cmd("XLEN").arg(&keys.dead_letter),
+        Duration::ZERO,
+    );
+    Ok(GroupState {
+        length: values::number(&length),
+        lag: number("lag"),
+        pending: number("pending"),
+        consumers: number("consumers"),
+        dead_letter_length: dead_letters.ok().as_ref().and_then(values::number),
+        reason: None,
+    })
+}
+
+fn missing(keys: &Keys) -> RedisIoError {
+    RedisIoError {
+        operation: "XINFO GROUPS",
+        key: keys.stream.clone(),
+        class: ErrorClass::Repair,
+        code: None,
+        text: format!("no group {}", keys.group),
+    }
+}
+
+/// Finds out whether every command we need is permitted, without an effect: Redis checks rights before arguments, so commands with
+/// arguments it must refuse tell. Wrong types show too.
+///
+/// # Errors
+/// `Permission`, `Credentials` or `WrongType` for what only a person can mend; connection errors as they come. Other refusals are what
+/// was asked for, and success.
+pub fn check_rights(link: &mut Link, keys: &Keys) -> Result<(), RedisIoError> {
+    const NO_ID: &str = "not-an-id";
+    let (stream, group) = (&keys.stream, &keys.group);
+    let command = |parts: &[&str]| {
+        let mut command = redis::cmd(parts[0]);
+        for part in &parts[1..] {
+            command.arg(*part);
+        }
+        command
+    };
+    let probes: [(&'static str, &str, Cmd); 11] = [
+        ("XLEN", stream, command(&["XLEN", stream])),
+        ("XADD", stream, command(&["XADD", stream, NO_ID, "a", "b"])),
+        (
+            "XADD",
+            &keys.dead_letter,
+            command(&["XADD", &keys.dead_letter, NO_ID, "a", "b"]),
+        ),
+        (
+            "XREADGROUP",
+            stream,
+            command(&[
+                "XREADGROUP",
+                "GROUP",
+                group,
+                "weir",
+                "STREAMS",
+                stream,
+                NO_ID,
+            ]),
+        ),
+        ("XACK", stream, command(&["XACK", stream, group, NO_ID])),
+        (
+            "XCLAIM",
+            stream,
+            command(&["XCLAIM", stream, group, "weir", "no-number", NO_ID]),
+        ),
+        (
+            "XPENDING",
+            stream,
+            command(&["XPENDING", stream, group, NO_ID, "+", "1"]),
+        ),
+        ("XRANGE", stream, command(&["XRANGE", stream, NO_ID, "+"])),
+        (
+            "XGROUP CREATE",
+            stream,
+            command(&["XGROUP", "CREATE", stream, group, NO_ID]),
+        ),
+        ("GET", &keys.cursor, command(&["GET", &keys.cursor])),
+        (
+            "EVAL",
+            &keys.cursor,
+            command(&["EVAL", "return 1", "1", &keys.cursor]),
+        ),
+    ];
+    for (operation, key, probe) in probes {
+        match link.query(operation, key, &probe, Duration::ZERO) {
+            Err(error) if !matches!(error.class, ErrorClass::Refused | ErrorClass::Repair) => {
+                // The dead-letter key is mended while the service runs: degraded, nothing lost.
+                if error.class == ErrorClass::WrongType && key == keys.dead_letter {
+                    continue;
+                }
+                return Err(error);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Entries that were pending in the group before weir joined it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingBefore {
+    /// How many.
+    pub count: u64,
+    /// The lowest id.
+    pub lowest: String,
+    /// The highest id.
+    pub highest: String,
+    /// Idle time of the lowest.
+    pub lowest_idle: Duration,
+    /// Owners with their numbers, at most ten.
+    pub owners: Vec<(String, u64)>,
+}
+
+/// What is pending in the whole group; `None` when nothing is.
+///
+/// # Errors
+/// As sorted by [`ErrorClass`].
+pub fn pending_before(link: &mut Link, keys: &Keys) -> Result<Option<PendingBefore>, RedisIoError> {
+    let summary = redis::cmd("XPENDING")
+        .arg(&keys.stream)
+        .arg(&keys.group)
+        .clone();
+    let summary = values::array(link.query("XPENDING", &keys.stream, &summary, Duration::ZERO)?)
+        .unwrap_or_default();
+    let [count, lowest, highest, owners] = &summary[..] else {
+        return Err(RedisIoError::unexpected("XPENDING", &keys.stream));
+    };
+    let Some(count) = values::number(count).filter(|count| *count > 0) else {
+        return Ok(None);
+    };
+    let owners = values::array(owners.clone()).unwrap_or_default();
+    let owners = owners.into_iter().take(OWNERS_MAX).filter_map(|row| {
+        let mut row = values::array(row)?.into_iter();
+        let name = row.next().and_then(values::text)?;
+        Some((name, row.next().as_ref().and_then(values::number)?))
+    });
+    let first = redis::cmd("XPENDING")
+        .arg(&keys.stream)
+        .arg(&keys.group)
+        .arg("-")
+        .arg("+")
+        .arg(1)
+        .clone();
+    let first = values::array(link.query("XPENDING", &keys.stream, &first, Duration::ZERO)?)
+        .unwrap_or_default();
+    let idle = first
+        .into_iter()
+        .next()
+        .and_then(values::array)
+        .and_then(|row| row.get(2).and_then(values::number));
+    Ok(Some(PendingBefore {
+        count,
+        lowest: values::text(lowest.clone()).unwrap_or_default(),
+        highest: values::text(highest.clone()).unwrap_or_default(),
+        lowest_idle: Duration::from_millis(idle.unwrap_or(0)),
+        owners: owners.collect(),
+    }))
+}
+
+/// Moves one page of entries that were pending before us to the dead-letter stream; answers moved, lost to trimming, and whether
+/// there may be more.
+///
+/// # Errors
+/// As sorted by [`ErrorClass`].
+pub fn dead_letter_adopted(
+    link: &mut Link,
+    keys: &Keys,
+    membership: &Membership,
+    highest: &str,
+    idle: Duration,
+    now_unix_ms: u64,
+    text: &str,
+) -> Result<(u64, u64, bool), RedisIoError> {
+    let lease = keys.lease(&membership.name);
+    let (idle, now) = (idle.as_millis().to_string(), now_unix_ms.to_string());
+    let script = &scripts::ADOPT;
+    let answer = link.script(
+        "adopt",
+        &script.script,
+        script.body,
+        &[&keys.stream, &lease, &keys.dead_letter],
+        &[
+            keys.group.as_bytes(),
+            membership.name.as_bytes(),
+            membership.token.as_bytes(),
+            idle.as_bytes(),
+            highest.as_bytes(),
+            now.as_bytes(),
+            text.as_bytes(),
+        ],
+    )?;
+    let numbers: Vec<u64> = values::array(answer)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(values::number)
+        .collect();
+    match numbers[..] {
+        [moved, lost, more] => Ok((moved, lost, more == 1)),
+        _ => Err(RedisIoError::unexpected("adopt", &keys.stream)),
+    }
+}
+
+/// Leaves entries up to `highest` that belong to consumers of other software where they are; `None` ends that.
+///
+/// # Errors
+/// As sorted by [`ErrorClass`].
+pub fn leave_alone(
+    link: &mut Link,
+    keys: &Keys,
+    highest: Option<&str>,
+) -> Result<(), RedisIoError> {
+    const MEMBER: &str = "@leave";
+    let command = match highest {
+        Some(id) => redis::cmd("HSET")
+            .arg(&keys.registry)
+            .arg(MEMBER)
+            .arg(id)
+            .clone(),
+        None => redis::cmd("HDEL").arg(&keys.registry).arg(MEMBER).clone(),
+    };
+    link.query("HSET", &keys.registry, &command, Duration::ZERO)
+        .map(drop)
+}

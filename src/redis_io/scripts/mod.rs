@@ -1,0 +1,35 @@
+//! The scripts: each is one decision and one write that must not be separated. Plain commands of Redis 6.2 only.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// A script with its text, for servers that do not know its hash yet.
+pub(super) struct Text {
+    /// The whole script.
+    pub(super) body: &'static str,
+    /// The crate's handle, which knows the hash.
+    pub(super) script: Script,
+}
+
+macro_rules! script {
+    ($name:ident, $operation:literal, $($file:literal),+) => {
+        #[doc = concat!("`", $operation, "`.")]
+        pub(super) static $name: LazyLock<Text> = LazyLock::new(|| {
+            const BODY: &str = concat!($(include_str!($file)),+);
+            Text { body: BODY, script: Script::new(BODY) }
+        });
+    };
+}
+
+script!(RENEW, "renew", "fence.lua", "renew.lua");
+script!(COUNT, "count", "fence.lua", "count.lua");
+script!(RELEASE, "release", "fence.lua", "release.lua");
+script!(DEAD_LETTER, "dead letter", "fence.lua", "dead_letter.lua");
+script!(RECLAIM, "reclaim", "fence.lua", "ids.lua", "reclaim.lua");
+script!(ADOPT, "adopt", "fence.lua", "adopt.lua");
+script!(REPAIR, "repair", "ids.lua", "repair.lua");
+script!(CURSOR, "cursor", "cursor.lua");
+script!(JOIN, "join", "join.lua");
+script!(STAY, "stay", "stay.lua");
+script!(LEAVE, "leave", "leave.lua");
