@@ -5,6 +5,8 @@
 
 pub mod config;
 pub mod domain;
+pub mod handlers;
 pub mod http;
 pub mod redis_io;
 pub mod runtime;
+pub mod threads;

@@ -130,3 +130,38 @@ pub fn fields_bytes(fields: &[Field]) -> usize {
         .map(|(name, value)| name.len() + value.len())
         .sum()
 }
+
+/// What is carried from the reader to whoever settles an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// An event, for a handler.
+    Event(Event),
+    /// Fields that are no event, for the dead-letter stream.
+    Malformed(Vec<Field>),
+}
+
+impl Body {
+    /// The event, unless it is none.
+    pub fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Malformed(_) => None,
+        }
+    }
+
+    /// Bytes this body keeps in memory, about.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Event(event) => event.bytes(),
+            Self::Malformed(fields) => fields_bytes(fields),
+        }
+    }
+
+    /// All fields, unchanged and in order.
+    pub fn into_fields(self) -> Vec<Field> {
+        match self {
+            Self::Event(event) => event.into_fields(),
+            Self::Malformed(fields) => fields,
+        }
+    }
+}

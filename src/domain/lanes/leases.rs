@@ -45,6 +45,17 @@ impl<T> Lanes<T> {
         }
     }
 
+    /// Our name lease was lost for a while: no lease counts until it is confirmed again, entry by entry.
+    pub fn suspend(&mut self, now: Millis) {
+        for held in self.held.values_mut() {
+            held.leased_at = 0;
+            held.renewing = false;
+        }
+        if !self.held.is_empty() {
+            self.next_renewal = Some(now);
+        }
+    }
+
     /// These entries are somebody else's now, or settled by somebody else: what has not begun is dropped.
     pub fn lost(&mut self, now: Millis, ids: &[EntryId]) {
         for id in ids {

@@ -5,7 +5,7 @@ if not holds_lease() then
   return 'FENCED'
 end
 local written = ARGV[7]
-if ARGV[5] ~= '1' and not owns(ARGV[4]) then
+if ARGV[5] ~= '1' and standing(ARGV[4]) == 'other' then
   if written ~= '' then
     redis.call('XDEL', KEYS[3], written)
   end

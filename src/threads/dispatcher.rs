@@ -1,0 +1,267 @@
+//! The dispatcher: the only owner of the lanes. Reader, workers and settler form three circles through it; what keeps them open is
+//! that it never blocks on a send, while everybody else may.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
+use log::{info, warn};
+
+use super::random;
+use super::reader::FromReader;
+use super::settler::FromSettler;
+use crate::domain::Millis;
+use crate::domain::event::Body;
+use crate::domain::health::{Activity, Loop};
+use crate::domain::lanes::{Job, JobReport, LaneLimits, Lanes, Order};
+use crate::runtime::board::Board;
+use crate::runtime::clock;
+use crate::runtime::thread::ThreadError;
+
+const CONTEXT: &str = "dispatcher";
+
+/// A sign of life at least this often.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// Silence beyond this is a stall: the dispatcher never waits for anybody.
+const STALL_AFTER: Duration = Duration::from_secs(5);
+
+/// Pause before a full channel is tried again.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+
+/// Messages taken in before their consequences are sent out: bounds the delay of a job behind a burst.
+const MESSAGES_MAX: usize = 64;
+
+/// What main tells the dispatcher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Hand out nothing new, release the rest, end when nothing is held. Sent when the reader has stopped.
+    Drain,
+}
+
+/// The dispatcher's ends of its channels.
+pub struct DispatcherParts {
+    /// From the reader.
+    pub from_reader: Receiver<FromReader>,
+    /// From the workers.
+    pub reports: Receiver<JobReport<Body>>,
+    /// From the settler.
+    pub from_settler: Receiver<FromSettler>,
+    /// From main.
+    pub control: Receiver<Control>,
+    /// To the workers.
+    pub jobs: Sender<Job<Body>>,
+    /// To the reader; room for one.
+    pub permits: Sender<usize>,
+    /// To the settler.
+    pub orders: Sender<Order<Body>>,
+    /// The bounds.
+    pub limits: LaneLimits,
+    /// The health board.
+    pub board: Board,
+}
+
+struct Dispatcher {
+    parts: DispatcherParts,
+    lanes: Lanes<Body>,
+    /// Orders the settler has no room for yet; each belongs to a held entry.
+    backlog: VecDeque<Order<Body>>,
+    idle_workers: usize,
+    /// What was read under another membership is not ours to begin.
+    generation: Option<u64>,
+    draining: bool,
+    last_beat: Millis,
+    released: usize,
+}
+
+/// The dispatcher's loop: until drained.
+///
+/// # Errors
+/// When workers or settler have gone.
+pub fn run(parts: DispatcherParts) -> Result<(), ThreadError> {
+    let lanes = Lanes::new(parts.limits.clone());
+    let idle_workers = parts.limits.workers;
+    let mut dispatcher = Dispatcher {
+        parts,
+        lanes,
+        backlog: VecDeque::new(),
+        idle_workers,
+        generation: None,
+        draining: false,
+        last_beat: 0,
+        released: 0,
+    };
+    dispatcher.dispatch_until_drained()
+}
+
+impl Dispatcher {
+    fn dispatch_until_drained(&mut self) -> Result<(), ThreadError> {
+        loop {
+            self.send_out()?;
+            if self.draining
+                && self.lanes.held() == 0
+                && self.lanes.running() == 0
+                && self.backlog.is_empty()
+            {
+                info!(target: CONTEXT, released = self.released; "drained");
+                self.parts
+                    .board
+                    .beat(Loop::Dispatcher, Activity::Ended, None, 0);
+                return Ok(());
+            }
+            self.take_in()?;
+        }
+    }
+
+    /// Waits for a message or the next deadline, then takes in what else is there, up to a bound.
+    fn take_in(&mut self) -> Result<(), ThreadError> {
+        let now = clock::now();
+        let mut wait = self.lanes.next_deadline().map_or(BEAT_EVERY, |due| {
+            Duration::from_millis(due.saturating_sub(now))
+        });
+        if !self.backlog.is_empty() {
+            wait = FULL_PAUSE;
+        }
+        // Redis answers come first: they free places. A closed reader is normal while draining.
+        let from_reader = self.parts.from_reader.clone();
+        select! {
+            recv(self.parts.from_settler) -> message => self.on_settler(message.map_err(|_| "the settler has gone")?),
+            recv(self.parts.reports) -> report => self.on_worker(report.map_err(|_| "the workers have gone")?),
+            recv(from_reader) -> message => match message {
+                Ok(message) => self.on_reader(message),
+                Err(_) => self.parts.from_reader = never(),
+            },
+            recv(self.parts.control) -> message => match message {
+                Ok(Control::Drain) => self.drain(),
+                Err(_) => self.parts.control = never(),
+            },
+            default(wait.min(BEAT_EVERY)) => {}
+        }
+        for _ in 0..MESSAGES_MAX {
+            if let Ok(message) = self.parts.from_settler.try_recv() {
+                self.on_settler(message);
+            } else if let Ok(report) = self.parts.reports.try_recv() {
+                self.on_worker(report);
+            } else {
+                break;
+            }
+        }
+        self.lanes.tick(clock::now());
+        Ok(())
+    }
+
+    /// Sends everything that is due, as far as there is room; never waits.
+    fn send_out(&mut self) -> Result<(), ThreadError> {
+        let now = clock::now();
+        while self.idle_workers > 0 {
+            let Some(job) = self.lanes.take_job(now, self.idle_workers) else {
+                break;
+            };
+            // There is room for one job a worker, and idle workers are counted.
+            self.parts
+                .jobs
+                .try_send(job)
+                .map_err(|_| "the workers have gone")?;
+            self.idle_workers -= 1;
+        }
+        self.backlog.extend(self.lanes.take_orders());
+        while let Some(order) = self.backlog.pop_front() {
+            match self.parts.orders.try_send(order) {
+                Ok(()) => {}
+                Err(TrySendError::Full(order)) => {
+                    self.backlog.push_front(order);
+                    break;
+                }
+                Err(TrySendError::Disconnected(_)) => return Err("the settler has gone".into()),
+            }
+        }
+        if self.parts.permits.is_empty() {
+            let permits = self.lanes.grant(now);
+            if permits > 0 {
+                // Only we send here, and it was empty. The reader may have ended: then nobody needs permits.
+                let _ = self.parts.permits.try_send(permits);
+            }
+        }
+        self.report(now);
+        Ok(())
+    }
+
+    fn on_reader(&mut self, message: FromReader) {
+        // What the settler said before the reader read must be known first.
+        while let Ok(message) = self.parts.from_settler.try_recv() {
+            self.on_settler(message);
+        }
+        let now = clock::now();
+        match message {
+            FromReader::Started => self.lanes.reader_restarted(),
+            FromReader::Batch {
+                generation,
+                mut arrivals,
+            } => {
+                if self.generation != Some(generation) {
+                    // Read under a name that was lost meanwhile: none of them begins before its lease is confirmed.
+                    for arrival in &mut arrivals {
+                        arrival.leased_at = 0;
+                    }
+                }
+                self.lanes.admit(now, arrivals);
+            }
+            FromReader::AskHeld(answer) => {
+                let _ = answer.try_send(self.lanes.held_ids());
+            }
+            FromReader::StreamReplaced => self.lanes.stream_replaced(),
+        }
+    }
+
+    fn on_worker(&mut self, report: JobReport<Body>) {
+        self.idle_workers += 1;
+        self.lanes.finish(clock::now(), report, random());
+    }
+
+    fn on_settler(&mut self, message: FromSettler) {
+        let now = clock::now();
+        match message {
+            FromSettler::Joined(generation) => self.generation = Some(generation),
+            FromSettler::Confirmed(ids) => self.lanes.confirmed(now, &ids),
+            FromSettler::Renewed { ids, at } => self.lanes.renewed(now, &ids, at),
+            FromSettler::Counted { ids, at } => self.lanes.counted(now, &ids, at),
+            FromSettler::Lost(ids) => self.lanes.lost(now, &ids),
+            FromSettler::Trimmed(ids) => self.lanes.trimmed(now, &ids),
+            FromSettler::Released(ids) => {
+                self.released += ids.len();
+                self.lanes.forget(&ids);
+            }
+            FromSettler::NotOurs(ids) => self.lanes.forget(&ids),
+            FromSettler::StreamReplaced => self.lanes.stream_replaced(),
+            FromSettler::CursorWritten => self.lanes.cursor_written(),
+            FromSettler::NameLost => {
+                self.generation = None;
+                warn!(target: CONTEXT, held = self.lanes.held(); "name lease lost; nothing begins before its own lease is confirmed again");
+                self.lanes.suspend(now);
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        self.lanes.drain(clock::now());
+    }
+
+    fn report(&mut self, now: Millis) {
+        let held = self.lanes.held() as u64;
+        let blocking = self.lanes.aggregates_blocking();
+        if now >= self.last_beat + 100 {
+            self.last_beat = now;
+            self.parts.board.beat(
+                Loop::Dispatcher,
+                Activity::Working,
+                None,
+                clock::millis(STALL_AFTER),
+            );
+            self.parts.board.update(|observed| {
+                observed.held = held;
+                observed.aggregates_blocking = blocking;
+            });
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The monitor: asks Redis for a sign of life and for the state of the group, writes both to the board, and is the one voice in the log
+//! when Redis goes away and comes back. At a stop it wakes the reader.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{debug, info, warn};
+
+use super::shared::ReaderLine;
+use super::{Pauses, random};
+use crate::config::settings::Settings;
+use crate::domain::Millis;
+use crate::domain::health::{GroupState, Phase};
+use crate::redis_io::connection::Link;
+use crate::redis_io::errors::{ErrorClass, RedisIoError};
+use crate::redis_io::inspect;
+use crate::redis_io::keys::Keys;
+use crate::runtime::board::Board;
+use crate::runtime::clock;
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::thread::ThreadError;
+
+const CONTEXT: &str = "monitor";
+
+/// Redis is asked for a sign of life this often, so that readiness turns within three seconds of losing it.
+const PING_EVERY: Duration = Duration::from_millis(500);
+
+/// Stream and group are inspected this often.
+const INSPECT_EVERY: Duration = Duration::from_secs(2);
+
+/// While Redis is away it is tried at least this often, so that readiness returns within three seconds.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Once Redis has been away this long, one WARN in such a time says for how long (contract).
+const AWAY_WARN_EVERY: Duration = Duration::from_mins(1);
+
+/// The reader is woken again and again until it has seen the stop: one that is just about to block would miss a single call.
+const WAKE_EVERY: Duration = Duration::from_millis(5);
+
+/// What the monitor needs.
+#[derive(Clone)]
+pub struct MonitorParts {
+    /// Settings of the process.
+    pub settings: Arc<Settings>,
+    /// The keys.
+    pub keys: Arc<Keys>,
+    /// The health board.
+    pub board: Board,
+    /// The reader's connection.
+    pub line: ReaderLine,
+    /// Raised when reading must end.
+    pub stop_reading: Shutdown,
+    /// Raised when the monitor itself must end.
+    pub stop: Shutdown,
+}
+
+struct Monitor {
+    parts: MonitorParts,
+    link: Link,
+    pauses: Pauses,
+    away_since: Option<Millis>,
+    warned_at: Millis,
+    last_inspection: Option<Millis>,
+}
+
+/// The monitor's loop.
+///
+/// # Errors
+/// None: Redis being away is its business.
+pub fn run(parts: MonitorParts) -> Result<(), ThreadError> {
+    let link = Link::new(
+        &parts.settings.redis,
+        &parts.settings.service.name,
+        "monitor",
+    );
+    let mut monitor = Monitor {
+        parts,
+        link,
+        pauses: Pauses::default(),
+        away_since: None,
+        warned_at: 0,
+        last_inspection: None,
+    };
+    while !monitor.parts.stop.requested() {
+        let pause = monitor.look();
+        if monitor.parts.stop_reading.requested() {
+            monitor.wake_reader();
+            monitor.parts.stop.sleep(PING_EVERY);
+        } else {
+            monitor.parts.stop_reading.sleep(pause);
+        }
+    }
+    Ok(())
+}
+
+impl Monitor {
+    /// One look; answers how long to wait for the next.
+    fn look(&mut self) -> Duration {
+        let began = clock::now();
+        self.parts
+            .board
+            .update(|observed| observed.redis.asking_since = Some(began));
+        let answer = self.link.ensure().and_then(|_| {
+            let asked = Instant::now();
+            inspect::ping(&mut self.link).map(|()| asked.elapsed())
+        });
+        match answer {
+            Ok(latency) => {
+                self.answered(latency);
+                self.inspect();
+                PING_EVERY
+            }
+            Err(error) => {
+                self.failed(&error);
+                self.pauses.failed(false, random()).min(PAUSE_MAX)
+            }
+        }
+    }
+
+    fn answered(&mut self, latency: Duration) {
+        let now = clock::now();
+        let unix_ms = clock::unix_ms();
+        self.parts.board.update(|observed| {
+            let redis = &mut observed.redis;
+            redis.last_ok = Some(now);
+            redis.asking_since = None;
+            redis.latency_us = Some(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+            redis.reason = None;
+            redis.last_check_unix_ms = Some(unix_ms);
+            redis.failing_since = None;
+        });
+        self.pauses.succeeded();
+        if let Some(since) = self.away_since.take() {
+            info!(target: CONTEXT, awayMs = now.saturating_sub(since); "redis answers again");
+        }
+    }
+
+    fn failed(&mut self, error: &RedisIoError) {
+        let now = clock::now();
+        let unix_ms = clock::unix_ms();
+        let since = *self.away_since.get_or_insert(now);
+        self.parts.board.update(|observed| {
+            let redis = &mut observed.redis;
+            redis.asking_since = None;
+            redis.reason = Some(error.reason());
+            redis.latency_us = None;
+            redis.last_check_unix_ms = Some(unix_ms);
+            redis.failing_since = Some(since);
+        });
+        let first = since == now;
+        if first || now >= self.warned_at + clock::millis(AWAY_WARN_EVERY) {
+            self.warned_at = now;
+            warn!(
+                target: CONTEXT, reason = error.reason().code(), error:% = error, awayMs = now.saturating_sub(since);
+                "redis is away"
+            );
+        } else {
+            debug!(target: CONTEXT, reason = error.reason().code(), error:% = error; "redis is still away");
+        }
+    }
+
+    fn inspect(&mut self) {
+        let now = clock::now();
+        if self
+            .last_inspection
+            .is_some_and(|at| now < at + clock::millis(INSPECT_EVERY))
+        {
+            return;
+        }
+        self.last_inspection = Some(now);
+        let state = match inspect::group_state(&mut self.link, &self.parts.keys) {
+            Ok(state) => state,
+            // The reader repairs; nothing is wrong that health should tell.
+            Err(error) if error.class == ErrorClass::Repair => GroupState::default(),
+            Err(error) => GroupState {
+                reason: Some(error.reason()),
+                ..GroupState::default()
+            },
+        };
+        self.parts.board.update(|observed| observed.group = state);
+    }
+
+    /// Ends the reader's blocking read, repeatedly, until it has seen the stop. Without the right to it the stop takes the read's own
+    /// time.
+    fn wake_reader(&mut self) {
+        while !self.parts.line.stopped() && !self.parts.stop.requested() {
+            if let Some(id) = self.parts.line.client_id() {
+                match inspect::unblock(&mut self.link, id) {
+                    Ok(_) => {}
+                    Err(error) => {
+                        debug!(target: CONTEXT, error:% = error; "reader could not be woken");
+                        return;
+                    }
+                }
+            }
+            self.parts.stop.sleep(WAKE_EVERY);
+        }
+        let draining = self
+            .parts
+            .board
+            .update(|observed| observed.phase == Phase::Draining);
+        debug!(target: CONTEXT, draining; "reader has stopped");
+    }
+}

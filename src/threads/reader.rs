@@ -1,0 +1,422 @@
+//! The reader: a blocking read of new entries, and once a second the taking over of abandoned ones. It holds nothing: what it reads
+//! goes to the dispatcher at once, under permits the dispatcher granted before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use log::{info, warn};
+
+use super::repair::repair_group;
+use super::shared::{GroupMemory, ReaderLine};
+use super::{Halt, Pauses, log_failure, random};
+use crate::config::settings::Settings;
+use crate::domain::Millis;
+use crate::domain::disposition::DeadLetterReason;
+use crate::domain::entry_codec;
+use crate::domain::entry_id::EntryId;
+use crate::domain::event::{Body, fields_bytes};
+use crate::domain::health::{Activity, Loop, Reason};
+use crate::domain::lanes::{Arrival, LaneKey, Origin};
+use crate::redis_io::connection::Link;
+use crate::redis_io::errors::{ErrorClass, RedisIoError};
+use crate::redis_io::group::{self, RawEntry, Reclaim, Reclaimed, Scope};
+use crate::redis_io::keys::Keys;
+use crate::redis_io::lease::Membership;
+use crate::runtime::board::Board;
+use crate::runtime::clock;
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::thread::ThreadError;
+
+const CONTEXT: &str = "reader";
+
+/// Longest blocking read (design): the connection proves itself once a second, and a stop that cannot wake it takes no longer.
+pub const BLOCK: Duration = Duration::from_secs(1);
+
+/// Most entries of one read. Above it a reply gains nothing (measured: 500 is within 5 % of the limit) and memory comes in lumps.
+pub const READ_COUNT_MAX: usize = 500;
+
+/// Abandoned entries are looked for this often (design).
+const RECLAIM_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest wait for permits without a sign of life.
+const PERMIT_WAIT: Duration = Duration::from_secs(1);
+
+/// Pause while our name is not registered yet.
+const MEMBERSHIP_PAUSE: Duration = Duration::from_millis(20);
+
+/// Where a pass over the pending list begins.
+const LOWEST: &str = "-";
+
+/// What the reader tells the dispatcher.
+#[derive(Debug)]
+pub enum FromReader {
+    /// It begins: permits that were out are void.
+    Started,
+    /// Entries, read or taken over under the membership of this generation.
+    Batch {
+        /// [`Membership::generation`].
+        generation: u64,
+        /// The entries, in the order they came.
+        arrivals: Vec<Arrival<Body>>,
+    },
+    /// Which ids are held? Answered at once.
+    AskHeld(Sender<Vec<EntryId>>),
+    /// The stream is a new one: old ids mean nothing in it.
+    StreamReplaced,
+}
+
+/// What the reader needs.
+#[derive(Clone)]
+pub struct ReaderParts {
+    /// Settings of the process.
+    pub settings: Arc<Settings>,
+    /// The keys.
+    pub keys: Arc<Keys>,
+    /// Our name and the cursor.
+    pub memory: GroupMemory,
+    /// For the one who wakes us.
+    pub line: ReaderLine,
+    /// How many entries may be read.
+    pub permits: Receiver<usize>,
+    /// The dispatcher.
+    pub dispatcher: Sender<FromReader>,
+    /// The health board.
+    pub board: Board,
+    /// Ends the reading.
+    pub stop: Shutdown,
+}
+
+struct Reader {
+    parts: ReaderParts,
+    link: Link,
+    /// Entries that may still be read.
+    allowance: usize,
+    /// The connection and membership for which our own pending entries have been taken up.
+    own_taken_up: Option<(u64, u64)>,
+    own_from: String,
+    others_from: String,
+    last_reclaim: Option<Millis>,
+    pauses: Pauses,
+}
+
+/// The reader's loop.
+///
+/// # Errors
+/// When the dispatcher has gone.
+pub fn run(parts: ReaderParts) -> Result<(), ThreadError> {
+    let link = Link::new(
+        &parts.settings.redis,
+        &parts.settings.service.name,
+        "reader",
+    );
+    let mut reader = Reader {
+        parts,
+        link,
+        allowance: 0,
+        own_taken_up: None,
+        own_from: LOWEST.to_owned(),
+        others_from: LOWEST.to_owned(),
+        last_reclaim: None,
+        pauses: Pauses::default(),
+    };
+    reader.send(FromReader::Started)?;
+    let result = reader.read_until_stopped();
+    reader.parts.line.set_client_id(None);
+    result
+}
+
+impl Reader {
+    fn read_until_stopped(&mut self) -> Result<(), ThreadError> {
+        while !self.parts.stop.requested() {
+            if !self.has_permits() {
+                continue;
+            }
+            let Some(membership) = self.parts.memory.membership() else {
+                self.beat(Activity::WaitingForRedis, None);
+                self.parts.stop.sleep(MEMBERSHIP_PAUSE);
+                continue;
+            };
+            match self.step(&membership) {
+                Ok(()) => self.pauses.succeeded(),
+                // The settler notices that our lease is gone and registers anew.
+                Err(Halt::NameLost) => self.parts.stop.sleep(MEMBERSHIP_PAUSE),
+                Err(Halt::Redis(error)) => self.recover(&error)?,
+                Err(Halt::Gone(error)) => return Err(error),
+            }
+        }
+        self.parts.line.set_stopped();
+        self.beat(Activity::Ended, None);
+        Ok(())
+    }
+
+    /// Collects permits; waits a while for the first.
+    fn has_permits(&mut self) -> bool {
+        while let Ok(more) = self.parts.permits.try_recv() {
+            self.allowance += more;
+        }
+        if self.allowance > 0 {
+            return true;
+        }
+        self.beat(Activity::WaitingForPermits, None);
+        select! {
+            recv(self.parts.permits) -> more => self.allowance += more.unwrap_or(0),
+            recv(self.parts.stop.wake()) -> _ => {}
+            default(PERMIT_WAIT) => {}
+        }
+        self.allowance > 0
+    }
+
+    /// One round: what is ours already, what others abandoned, what is new.
+    fn step(&mut self, membership: &Membership) -> Result<(), Halt> {
+        if self.link.client_id().is_none() {
+            self.beat(Activity::WaitingForRedis, None);
+        }
+        let connection = self.link.ensure()?;
+        self.parts.line.set_client_id(self.link.client_id());
+        self.beat(Activity::Working, None);
+        let era = (connection, membership.generation);
+        if self.own_taken_up != Some(era) {
+            self.take_up_own(membership, era)?;
+        }
+        let due = self
+            .last_reclaim
+            .is_none_or(|at| clock::now() >= at + clock::millis(RECLAIM_EVERY));
+        if self.allowance > 0 && due {
+            self.take_over(membership)?;
+        }
+        if self.allowance == 0 || self.parts.stop.requested() {
+            return Ok(());
+        }
+        let sent_at = clock::now();
+        let count = self.allowance.min(READ_COUNT_MAX);
+        let entries = group::read_new(&mut self.link, &self.parts.keys, membership, count, BLOCK)?;
+        let arrivals = entries
+            .into_iter()
+            .map(|entry| self.arrival(entry, 1, Origin::Fresh, sent_at))
+            .collect();
+        Ok(self.hand_on(membership, arrivals)?)
+    }
+
+    /// What is pending under our name and not held: a read whose answer was lost, or an earlier life of ours.
+    fn take_up_own(&mut self, membership: &Membership, era: (u64, u64)) -> Result<(), Halt> {
+        let (sender, answer) = bounded(1);
+        self.send(FromReader::AskHeld(sender))?;
+        let held = answer
+            .recv()
+            .map_err(|_| Halt::Gone("the dispatcher has gone".into()))?;
+        while self.allowance > 0 {
+            let sent_at = clock::now();
+            let from = self.own_from.clone();
+            let pass = self.reclaim(membership, Scope::Own(&held), &from)?;
+            if !pass.taken.is_empty() {
+                info!(
+                    target: CONTEXT, count = pass.taken.len(), consumer = membership.name.as_str();
+                    "own pending entries taken up again"
+                );
+            }
+            self.hand_on_reclaimed(membership, pass.taken, sent_at)?;
+            let at_end = pass.next.is_none();
+            self.own_from = pass.next.unwrap_or_else(|| LOWEST.to_owned());
+            if at_end {
+                self.own_taken_up = Some(era);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What nobody else works on any more.
+    fn take_over(&mut self, membership: &Membership) -> Result<(), Halt> {
+        let sent_at = clock::now();
+        self.last_reclaim = Some(sent_at);
+        let from = self.others_from.clone();
+        let pass = self.reclaim(membership, Scope::Others, &from)?;
+        if !pass.removed.is_empty() {
+            info!(target: CONTEXT, consumers:serde = pass.removed; "consumers that died were removed");
+        }
+        if !pass.taken.is_empty() {
+            log_reclaimed(&pass.taken);
+        }
+        self.others_from = pass.next.unwrap_or_else(|| LOWEST.to_owned());
+        self.hand_on_reclaimed(membership, pass.taken, sent_at)?;
+        Ok(())
+    }
+
+    fn reclaim(
+        &mut self,
+        membership: &Membership,
+        scope: Scope<'_>,
+        from: &str,
+    ) -> Result<Reclaim, Halt> {
+        let claim_idle = self.parts.settings.delivery.claim_idle;
+        let pass = group::reclaim(
+            &mut self.link,
+            &self.parts.keys,
+            membership,
+            scope,
+            self.allowance,
+            claim_idle,
+            from,
+        )?;
+        let pass = pass.ok_or(Halt::NameLost)?;
+        self.report_trimmed(&pass.lost_to_trimming);
+        Ok(pass)
+    }
+
+    fn hand_on_reclaimed(
+        &mut self,
+        membership: &Membership,
+        taken: Vec<Reclaimed>,
+        sent_at: Millis,
+    ) -> Result<(), ThreadError> {
+        let arrivals = taken.into_iter().map(|taken| {
+            let origin = if taken.handed_over {
+                Origin::HandedOver
+            } else {
+                Origin::Abandoned
+            };
+            self.arrival(taken.entry, taken.count, origin, sent_at)
+        });
+        let arrivals = arrivals.collect();
+        self.hand_on(membership, arrivals)
+    }
+
+    fn hand_on(
+        &mut self,
+        membership: &Membership,
+        arrivals: Vec<Arrival<Body>>,
+    ) -> Result<(), ThreadError> {
+        if arrivals.is_empty() {
+            return Ok(());
+        }
+        self.allowance = self.allowance.saturating_sub(arrivals.len());
+        self.send(FromReader::Batch {
+            generation: membership.generation,
+            arrivals,
+        })
+    }
+
+    fn arrival(
+        &self,
+        entry: RawEntry,
+        count: u32,
+        origin: Origin,
+        leased_at: Millis,
+    ) -> Arrival<Body> {
+        let RawEntry { id, fields } = entry;
+        match entry_codec::decode(id, fields, self.parts.settings.delivery.event_max_bytes) {
+            Ok(event) => {
+                let lane = LaneKey::Aggregate(Arc::from(event.aggregate_id()));
+                let bytes = event.bytes();
+                Arrival {
+                    id,
+                    lane,
+                    body: Body::Event(event),
+                    bytes,
+                    count,
+                    origin,
+                    leased_at,
+                    verdict: None,
+                }
+            }
+            Err(malformed) => {
+                let bytes = fields_bytes(&malformed.fields);
+                let verdict = Some(DeadLetterReason::Malformed(malformed.error));
+                Arrival {
+                    id,
+                    lane: LaneKey::Own(id),
+                    body: Body::Malformed(malformed.fields),
+                    bytes,
+                    count,
+                    origin,
+                    leased_at,
+                    verdict,
+                }
+            }
+        }
+    }
+
+    /// After a failure: repair what can be repaired, else wait. Redis being away is the monitor's line in the log, not ours.
+    fn recover(&mut self, error: &RedisIoError) -> Result<(), ThreadError> {
+        if error.class != ErrorClass::Repair {
+            self.pause(error);
+            return Ok(());
+        }
+        match repair_group(
+            CONTEXT,
+            &mut self.link,
+            &self.parts.keys,
+            &self.parts.memory,
+            &self.parts.board,
+            error,
+        ) {
+            Ok(replaced) => {
+                self.own_taken_up = None;
+                self.last_reclaim = None;
+                if replaced {
+                    self.send(FromReader::StreamReplaced)
+                } else {
+                    Ok(())
+                }
+            }
+            Err(error) => {
+                self.pause(&error);
+                Ok(())
+            }
+        }
+    }
+
+    fn pause(&mut self, error: &RedisIoError) {
+        self.beat(Activity::WaitingForRedis, Some(error.reason()));
+        self.parts.line.set_client_id(self.link.client_id());
+        let pause = self.pauses.failed(error.needs_a_person(), random());
+        log_failure(CONTEXT, "reading failed", error, pause);
+        self.parts.stop.sleep(pause);
+    }
+
+    fn report_trimmed(&self, ids: &[EntryId]) {
+        if ids.is_empty() {
+            return;
+        }
+        let first: Vec<String> = ids.iter().take(10).map(ToString::to_string).collect();
+        warn!(target: CONTEXT, count = ids.len(), streamIds:serde = first; "pending entries had been trimmed from the stream");
+        let now = clock::now();
+        self.parts
+            .board
+            .update(|observed| observed.trimmed = Some(now));
+    }
+
+    fn beat(&self, activity: Activity, reason: Option<Reason>) {
+        let redis = &self.parts.settings.redis;
+        let limit = clock::millis(BLOCK + redis.reply_timeout * 2 + Duration::from_secs(2));
+        self.parts.board.beat(Loop::Reader, activity, reason, limit);
+    }
+
+    fn send(&self, message: FromReader) -> Result<(), ThreadError> {
+        self.parts
+            .dispatcher
+            .send(message)
+            .map_err(|_| "the dispatcher has gone".into())
+    }
+}
+
+/// One line a pass.
+fn log_reclaimed(taken: &[Reclaimed]) {
+    let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
+    for entry in taken {
+        *owners.entry(entry.owner.as_str()).or_default() += 1;
+    }
+    let handed_over = taken.iter().filter(|entry| entry.handed_over).count();
+    let oldest = taken
+        .iter()
+        .filter(|entry| !entry.handed_over)
+        .map(|entry| clock::millis(entry.idle))
+        .max()
+        .unwrap_or(0);
+    info!(
+        target: CONTEXT, count = taken.len(), handedOver = handed_over, owners:serde = owners, longestIdleMs = oldest;
+        "entries reclaimed"
+    );
+}

@@ -1,0 +1,116 @@
+//! A worker: one job at a time. It owns nothing but the job; a panicking handler costs one call, never the thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender};
+use log::{error, warn};
+
+use crate::domain::disposition::{CallError, CallResult};
+use crate::domain::entry_id::EntryId;
+use crate::domain::event::Body;
+use crate::domain::lanes::{Entry, FailedCall, Job, JobReport, Run, RunReport};
+use crate::handlers::{Call, Handler};
+use crate::runtime::clock;
+use crate::runtime::thread::{ThreadError, panic_message};
+
+const CONTEXT: &str = "event-handler";
+
+/// The worker's loop: until the jobs' channel is closed.
+///
+/// # Errors
+/// When the dispatcher has gone while a job ran.
+pub fn run(
+    jobs: &Receiver<Job<Body>>,
+    reports: &Sender<JobReport<Body>>,
+    handler: &Arc<dyn Handler>,
+) -> Result<(), ThreadError> {
+    while let Ok(job) = jobs.recv() {
+        let began = Instant::now();
+        let mut calls = 0;
+        let runs = job
+            .runs
+            .into_iter()
+            .map(|run| handle_run(run, handler.as_ref(), &mut calls))
+            .collect();
+        let elapsed_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        reports
+            .send(JobReport {
+                runs,
+                calls,
+                elapsed_us,
+            })
+            .map_err(|_| "the dispatcher has gone")?;
+    }
+    Ok(())
+}
+
+fn handle_run(run: Run<Body>, handler: &dyn Handler, calls: &mut u32) -> RunReport<Body> {
+    let Run { lane, mut entries } = run;
+    let mut done: Vec<EntryId> = Vec::with_capacity(entries.len());
+    let mut failed = None;
+    while let Some(entry) = entries.pop_front() {
+        let began_unix_ms = clock::unix_ms();
+        *calls += 1;
+        match call(&entry, handler) {
+            Ok(()) => done.push(entry.id),
+            Err(error) => {
+                failed = Some(FailedCall {
+                    entry,
+                    error,
+                    began_unix_ms,
+                });
+                break;
+            }
+        }
+    }
+    RunReport {
+        lane,
+        done,
+        failed,
+        untouched: entries,
+    }
+}
+
+fn call(entry: &Entry<Body>, handler: &dyn Handler) -> CallResult {
+    // The lanes dead-letter what is no event without a call.
+    let Some(event) = entry.body.event() else {
+        return Err(CallError::Reject {
+            reason: "not an event".to_owned(),
+        });
+    };
+    let call = Call {
+        attempt: entry.attempt(),
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| handler.handle(event, call)));
+    let (streamed, name, aggregate) = (event.id(), event.name(), event.aggregate_id());
+    match result {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(failure)) => {
+            let kind = match failure {
+                CallError::Retry { .. } => "retry",
+                CallError::Reject { .. } => "reject",
+                CallError::Unreached { .. } => "unreached",
+            };
+            warn!(
+                target: CONTEXT, streamId:% = streamed, event = name, aggregateId = aggregate, attempt = call.attempt, verdict = kind,
+                error = failure.reason(), correlationId = event.correlation_id();
+                "event failed"
+            );
+            Err(failure)
+        }
+        Err(panic) => {
+            let message = panic_message(panic.as_ref());
+            error!(
+                target: CONTEXT, streamId:% = streamed, event = name, aggregateId = aggregate, attempt = call.attempt,
+                error = message.as_str(), correlationId = event.correlation_id();
+                "handler panicked"
+            );
+            Err(CallError::Retry {
+                reason: format!("handler panicked: {message}"),
+                not_before: None,
+            })
+        }
+    }
+}
