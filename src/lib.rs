@@ -6,6 +6,7 @@
 pub mod config;
 pub mod domain;
 pub mod handlers;
+pub mod exit_status;
 pub mod http;
 pub mod redis_io;
 pub mod runtime;

@@ -1,3 +1,21 @@
 //! Configuration: the environment in, checked [`settings::Settings`] out.
+//!
+//! [`table`] is the one list of variables. [`load`] reads them; [`document`] writes them down for `--help` and the README. Nothing
+//! here connects to anything.
 
+pub mod document;
+mod load;
+mod problems;
+mod reader;
+mod redis_link;
+pub mod rules;
 pub mod settings;
+mod suggest;
+pub mod table;
+pub mod variable;
+
+pub use document::markdown_table;
+pub use load::{Loaded, load, load_http};
+pub use problems::{ConfigErrors, Fault, Problem, Warning};
+pub use reader::{Effective, Origin};
+pub use suggest::closest;
