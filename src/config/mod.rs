@@ -12,6 +12,8 @@ pub mod rules;
 pub mod settings;
 mod suggest;
 pub mod table;
+#[cfg(test)]
+mod test_support;
 pub mod variable;
 
 pub use document::markdown_table;

@@ -203,3 +203,6 @@ fn check_secret_file(path: &Path) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,334 @@
+//! Arguments in, [`Command`] out; pure.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use lexopt::{Arg, Parser};
+
+use super::health_check::{Question, Target};
+use crate::config::closest;
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Run the service.
+    Run,
+    /// Check the configuration without connecting.
+    Check,
+    /// Ask a running service for its health.
+    HealthCheck(Question),
+    /// Show the help.
+    Help,
+    /// Show the version.
+    Version,
+}
+
+/// Arguments that are not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageError {
+    /// What is wrong.
+    pub what: String,
+    /// What was probably meant.
+    pub hint: Option<String>,
+}
+
+impl UsageError {
+    fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            hint: None,
+        }
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Every word we know, without its dashes, and how it is written.
+const WORDS: [(&str, &str); 7] = [
+    ("check", "weir check"),
+    ("healthcheck", "weir healthcheck"),
+    ("help", "--help"),
+    ("version", "--version"),
+    ("live", "--live"),
+    ("port", "--port"),
+    ("url", "--url"),
+];
+
+/// Reads the arguments that follow the program's name.
+///
+/// # Errors
+/// What is not understood, with what was probably meant; the process shows it and exits with status 64.
+pub fn parse<I>(arguments: I) -> Result<Command, UsageError>
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let mut parser = Parser::from_args(arguments);
+    let mut subcommand: Option<&'static str> = None;
+    let mut live = false;
+    let mut port: Option<u16> = None;
+    let mut url: Option<SocketAddr> = None;
+    while let Some(argument) = parser
+        .next()
+        .map_err(|error| UsageError::new(error.to_string()))?
+    {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
+            Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
+            Arg::Long("live") => live = true,
+            Arg::Long("port") => once(&mut port, "--port", parse_port(&value(&mut parser)?)?)?,
+            Arg::Long("url") => once(&mut url, "--url", parse_url(&value(&mut parser)?)?)?,
+            Arg::Value(word) if subcommand.is_none() => {
+                subcommand = Some(match word.to_str() {
+                    Some("check") => "check",
+                    Some("healthcheck") => "healthcheck",
+                    _ => return Err(unknown(&word)),
+                });
+            }
+            Arg::Value(word) => return Err(unknown(&word)),
+            Arg::Long(name) => return Err(unknown(OsStr::new(&format!("--{name}")))),
+            Arg::Short(letter) => return Err(unknown(OsStr::new(&format!("-{letter}")))),
+        }
+    }
+    if port.is_some() && url.is_some() {
+        return Err(UsageError::new("--port and --url do not go together"));
+    }
+    let target = match (url, port) {
+        (Some(address), _) => Target::Address(address),
+        (None, Some(port)) => Target::Port(port),
+        (None, None) => Target::Environment,
+    };
+    match subcommand {
+        Some("healthcheck") => Ok(Command::HealthCheck(Question { live, target })),
+        _ if live || target != Target::Environment => Err(UsageError {
+            what: "--live, --port and --url belong to weir healthcheck".to_owned(),
+            hint: None,
+        }),
+        Some(_) => Ok(Command::Check),
+        None => Ok(Command::Run),
+    }
+}
+
+fn value(parser: &mut Parser) -> Result<OsString, UsageError> {
+    parser
+        .value()
+        .map_err(|error| UsageError::new(error.to_string()))
+}
+
+fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), UsageError> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(UsageError::new(format!("{name} is given twice"))),
+    }
+}
+
+fn unknown(argument: &OsStr) -> UsageError {
+    let text = argument.to_string_lossy();
+    let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
+    let bare = text.trim_start_matches('-').to_ascii_lowercase();
+    let known = match bare.as_str() {
+        "v" => Some("version"),
+        "?" => Some("help"),
+        "validate" | "check-config" => Some("check"),
+        _ => closest(&bare, &words),
+    };
+    let hint = if matches!(bare.as_str(), "run" | "start" | "serve") {
+        Some("weir without arguments runs the service".to_owned())
+    } else {
+        known
+            .and_then(|known| WORDS.iter().find(|(word, _)| *word == known))
+            .map(|(_, written)| format!("did you mean {written}?"))
+    };
+    UsageError {
+        what: format!("unknown argument {text:?}"),
+        hint,
+    }
+}
+
+fn parse_port(text: &OsStr) -> Result<u16, UsageError> {
+    text.to_str()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|text| text.parse().ok())
+        .filter(|port| *port != 0)
+        .ok_or_else(|| {
+            UsageError::new(format!(
+                "--port is {:?}; allowed: 1 to 65535",
+                text.to_string_lossy()
+            ))
+        })
+}
+
+/// Reads `http://ADDRESS:PORT`, with or without a final slash. Host names are left out on purpose: asking a resolver can take
+/// longer than the whole probe may.
+fn parse_url(text: &OsStr) -> Result<SocketAddr, UsageError> {
+    let address = || {
+        let authority = text.to_str()?.strip_prefix("http://")?;
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let address = match authority.strip_prefix("localhost:") {
+            Some(port) => SocketAddr::new(
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                parse_port(OsStr::new(port)).ok()?,
+            ),
+            None => authority.parse().ok()?,
+        };
+        (address.port() != 0).then_some(address)
+    };
+    address().ok_or_else(|| {
+        UsageError::new(format!(
+            "--url is {:?}; allowed: http://ADDRESS:PORT with an IP address or localhost, no path",
+            text.to_string_lossy()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, UsageError> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    fn question(live: bool, target: Target) -> Command {
+        Command::HealthCheck(Question { live, target })
+    }
+
+    #[test]
+    fn commands_and_options_are_understood() {
+        let local = |port| Target::Address(SocketAddr::from(([127, 0, 0, 1], port)));
+        for (line, command) in [
+            ("", Command::Run),
+            ("check", Command::Check),
+            ("-h", Command::Help),
+            ("--help", Command::Help),
+            ("check --help", Command::Help),
+            ("--help --nonsense", Command::Help),
+            ("-V", Command::Version),
+            ("--version", Command::Version),
+            ("healthcheck", question(false, Target::Environment)),
+            ("healthcheck --live", question(true, Target::Environment)),
+            ("--live healthcheck", question(true, Target::Environment)),
+            ("healthcheck --port 81", question(false, Target::Port(81))),
+            (
+                "healthcheck --port=65535",
+                question(false, Target::Port(65535)),
+            ),
+            (
+                "healthcheck --url http://127.0.0.1:81/ --live",
+                question(true, local(81)),
+            ),
+            (
+                "healthcheck --url http://localhost:81",
+                question(false, local(81)),
+            ),
+            (
+                "healthcheck --url http://[::1]:81",
+                question(false, Target::Address("[::1]:81".parse().unwrap())),
+            ),
+        ] {
+            assert_eq!(parsed(line), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_with_what_was_probably_meant() {
+        for (line, text) in [
+            (
+                "--hlep",
+                "unknown argument \"--hlep\"; did you mean --help?",
+            ),
+            ("help", "unknown argument \"help\"; did you mean --help?"),
+            ("-v", "unknown argument \"-v\"; did you mean --version?"),
+            (
+                "chekc",
+                "unknown argument \"chekc\"; did you mean weir check?",
+            ),
+            (
+                "--check",
+                "unknown argument \"--check\"; did you mean weir check?",
+            ),
+            (
+                "--check-config",
+                "unknown argument \"--check-config\"; did you mean weir check?",
+            ),
+            (
+                "health-check",
+                "unknown argument \"health-check\"; did you mean weir healthcheck?",
+            ),
+            (
+                "run",
+                "unknown argument \"run\"; weir without arguments runs the service",
+            ),
+            ("frobnicate", "unknown argument \"frobnicate\""),
+            ("-x", "unknown argument \"-x\""),
+            (
+                "check check",
+                "unknown argument \"check\"; did you mean weir check?",
+            ),
+            (
+                "--live",
+                "--live, --port and --url belong to weir healthcheck",
+            ),
+            (
+                "check --live",
+                "--live, --port and --url belong to weir healthcheck",
+            ),
+            (
+                "--port 80",
+                "--live, --port and --url belong to weir healthcheck",
+            ),
+            (
+                "healthcheck --port 0",
+                "--port is \"0\"; allowed: 1 to 65535",
+            ),
+            (
+                "healthcheck --port 65536",
+                "--port is \"65536\"; allowed: 1 to 65535",
+            ),
+            (
+                "healthcheck --port +1",
+                "--port is \"+1\"; allowed: 1 to 65535",
+            ),
+            ("healthcheck --port 1 --port 2", "--port is given twice"),
+            (
+                "healthcheck --port 1 --url http://127.0.0.1:1",
+                "--port and --url do not go together",
+            ),
+        ] {
+            assert_eq!(parsed(line).unwrap_err().to_string(), text, "{line}");
+        }
+        for line in [
+            "healthcheck --port",
+            "healthcheck --url https://127.0.0.1:1",
+            "healthcheck --url http://127.0.0.1",
+            "healthcheck --url http://127.0.0.1:0",
+            "healthcheck --url http://redis:80",
+            "healthcheck --url http://127.0.0.1:1/health",
+            "healthcheck --url http://localhost:+1",
+            "healthcheck --live=1",
+        ] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arguments_never_panic(arguments in proptest::collection::vec(proptest::collection::vec(1_u8.., 0..12), 0..5)) {
+            let _ = parse(arguments.into_iter().map(OsString::from_vec)).map_err(|error| error.to_string());
+        }
+    }
+}

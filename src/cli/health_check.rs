@@ -1,0 +1,452 @@
+//! `weir healthcheck`: one small HTTP request to the service on this machine, for containers that hold no shell and no curl.
+//!
+//! Blocking, with one deadline over everything, so that a frozen service cannot hold the probe.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::config::{ConfigErrors, load_http};
+
+/// The longest a probe takes: below the 3 s that container engines commonly allow.
+pub const LIMIT: Duration = Duration::from_secs(2);
+
+/// The most of an answer that is read, bytes; a health answer is a few hundred.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// More header lines than the service ever sends.
+const HEADERS_MAX: usize = 64;
+
+/// The most characters of a reason that are repeated in the answer line.
+const REASON_CHARACTERS_MAX: usize = 200;
+
+/// What is asked, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Alive, rather than ready.
+    pub live: bool,
+    /// Where the service is.
+    pub target: Target,
+}
+
+/// Where the service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Where `BIND_ADDRESS` and `SERVICE_PORT` say.
+    Environment,
+    /// Where `BIND_ADDRESS` says, at this port.
+    Port(u16),
+    /// Exactly here.
+    Address(SocketAddr),
+}
+
+/// The answer is no, or there is none.
+#[derive(Debug)]
+pub enum HealthCheckError {
+    /// `BIND_ADDRESS` or `SERVICE_PORT` is wrong.
+    Configuration(ConfigErrors),
+    /// `SERVICE_PORT` is 0: the service picked a port that only its log tells.
+    UnknownPort,
+    /// The service answered, and not with 200.
+    Refused {
+        /// What was asked.
+        url: String,
+        /// The answer's status.
+        status: u16,
+        /// The reason it gave, escaped and cut; may be empty.
+        reason: String,
+    },
+    /// Nothing came that is an answer.
+    NoAnswer {
+        /// What was asked.
+        url: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for HealthCheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(errors) => {
+                f.write_str("NO: ")?;
+                for (index, problem) in errors.problems.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "; " };
+                    write!(f, "{separator}{problem}")?;
+                }
+                Ok(())
+            }
+            Self::UnknownPort => f.write_str(
+                "NO: SERVICE_PORT is 0, so the port is known to the service's log only: name it with --port",
+            ),
+            Self::Refused {
+                url,
+                status,
+                reason,
+            } if reason.is_empty() => write!(f, "NO: {status} from {url}"),
+            Self::Refused {
+                url,
+                status,
+                reason,
+            } => write!(f, "NO: {status} from {url}: {reason}"),
+            Self::NoAnswer { url, source } => write!(f, "NO: no answer from {url}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for HealthCheckError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Configuration(errors) => Some(errors),
+            Self::NoAnswer { source, .. } => Some(source),
+            Self::UnknownPort | Self::Refused { .. } => None,
+        }
+    }
+}
+
+/// Asks, and answers with one line when the service says yes.
+///
+/// # Errors
+/// When the service says no or nothing; one line too.
+pub fn ask<I>(question: &Question, environment: I) -> Result<String, HealthCheckError>
+where
+    I: IntoIterator<Item = (OsString, OsString)>,
+{
+    let address = address(&question.target, environment)?;
+    let path = if question.live {
+        "/health/live"
+    } else {
+        "/health/ready"
+    };
+    ask_at(address, path, LIMIT)
+}
+
+fn address<I>(target: &Target, environment: I) -> Result<SocketAddr, HealthCheckError>
+where
+    I: IntoIterator<Item = (OsString, OsString)>,
+{
+    if let Target::Address(address) = target {
+        return Ok(*address);
+    }
+    let http = load_http(environment).map_err(HealthCheckError::Configuration)?;
+    let port = match target {
+        Target::Port(port) => *port,
+        _ if http.port == 0 => return Err(HealthCheckError::UnknownPort),
+        _ => http.port,
+    };
+    let ip = match http.bind {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    Ok(SocketAddr::new(ip, port))
+}
+
+fn ask_at(address: SocketAddr, path: &str, limit: Duration) -> Result<String, HealthCheckError> {
+    let url = format!("http://{address}{path}");
+    match exchange(address, path, limit) {
+        Ok(Answer { status: 200, .. }) => Ok(format!("OK: {url}")),
+        Ok(Answer { status, body }) => Err(HealthCheckError::Refused {
+            url,
+            status,
+            reason: reason(&body),
+        }),
+        Err(source) => Err(HealthCheckError::NoAnswer { url, source }),
+    }
+}
+
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+fn exchange(address: SocketAddr, path: &str, limit: Duration) -> io::Result<Answer> {
+    let deadline = Instant::now() + limit;
+    let mut stream = TcpStream::connect_timeout(&address, limit).map_err(late)?;
+    stream.set_write_timeout(Some(left(deadline)?))?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: weir-healthcheck\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).map_err(late)?;
+    let mut received = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        let count = match stream.read(&mut chunk) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(late(error)),
+        };
+        received.extend_from_slice(&chunk[..count]);
+        if let Some(answer) = parse_answer(&received, count == 0)? {
+            return Ok(answer);
+        }
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if received.len() > ANSWER_BYTES_MAX {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the answer is too long",
+            ));
+        }
+    }
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    deadline
+        .checked_duration_since(Instant::now())
+        .filter(|left| !left.is_zero())
+        .ok_or_else(too_late)
+}
+
+/// Names a socket's timeout in words; Linux calls it "resource temporarily unavailable".
+fn late(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => too_late(),
+        _ => error,
+    }
+}
+
+fn too_late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "not complete in time")
+}
+
+/// The answer, once it is complete: by its Content-Length, or because the connection `ended`.
+fn parse_answer(received: &[u8], ended: bool) -> io::Result<Option<Answer>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut head = httparse::Response::new(&mut headers);
+    let parsed = head
+        .parse(received)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let httparse::Status::Complete(head_length) = parsed else {
+        return Ok(None);
+    };
+    let Some(status) = head.code else {
+        return Ok(None);
+    };
+    let length = head
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("content-length"))
+        .and_then(|header| {
+            std::str::from_utf8(header.value)
+                .ok()?
+                .trim()
+                .parse::<usize>()
+                .ok()
+        });
+    let body = &received[head_length..];
+    match length {
+        Some(length) if body.len() >= length => Ok(Some(Answer {
+            status,
+            body: body[..length].to_vec(),
+        })),
+        // A body cut short still carries the status, which is the answer.
+        _ if ended => Ok(Some(Answer {
+            status,
+            body: body.to_vec(),
+        })),
+        _ => Ok(None),
+    }
+}
+
+/// The reason in a refusing answer: the member `reason` of a JSON body, else the body's beginning; in one line.
+fn reason(body: &[u8]) -> String {
+    let text = serde_json::from_slice::<serde_json::Value>(body)
+        .ok()
+        .and_then(|body| Some(body.get("reason")?.as_str()?.to_owned()))
+        .unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
+    let mut line = String::new();
+    for character in text.chars().take(REASON_CHARACTERS_MAX) {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// Asks a server that writes `pieces`, `pause` apart, and then waits for the client to go, unless it `closes` itself.
+    fn asked(
+        pieces: &[&[u8]],
+        pause: Duration,
+        closes: bool,
+        limit: Duration,
+    ) -> (String, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 1024];
+                let count = stream.read(&mut request).unwrap();
+                assert!(
+                    request[..count].starts_with(b"GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1:")
+                );
+                stream.set_read_timeout(Some(pause)).unwrap();
+                for piece in pieces {
+                    if stream.write_all(piece).is_err() {
+                        return;
+                    }
+                    // A pause that ends early when the client is gone.
+                    if matches!(stream.read(&mut request), Ok(0)) {
+                        return;
+                    }
+                }
+                if !closes {
+                    stream
+                        .set_read_timeout(Some(Duration::from_secs(5)))
+                        .unwrap();
+                    let _ = stream.read(&mut request);
+                }
+            });
+            let began = Instant::now();
+            let answer = match ask_at(address, "/health/ready", limit) {
+                Ok(line) => line,
+                Err(error) => error.to_string(),
+            };
+            (
+                answer.replace(&address.to_string(), "HOST"),
+                began.elapsed(),
+            )
+        })
+    }
+
+    const SHORT: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn yes_and_no_are_one_line_each() {
+        let json = br#"{"status":"not_ready","reason":"Dependencies unhealthy: redis"}"#;
+        let refused = format!(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\n\r\n",
+            json.len()
+        );
+        for (pieces, closes, line) in [
+            (
+                [
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK".as_slice(),
+                    b"",
+                ],
+                false,
+                "OK: http://HOST/health/ready",
+            ),
+            (
+                [b"HTTP/1.1 200 OK\r\nContent-Le", b"ngth: 2\r\n\r\nOK"],
+                false,
+                "OK: http://HOST/health/ready",
+            ),
+            (
+                [b"HTTP/1.0 200 OK\r\n\r\n", b"OK"],
+                true,
+                "OK: http://HOST/health/ready",
+            ),
+            (
+                [refused.as_bytes(), json],
+                false,
+                "NO: 503 from http://HOST/health/ready: Dependencies unhealthy: redis",
+            ),
+            (
+                [b"HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\n", b"a\nb\x1b"],
+                false,
+                "NO: 503 from http://HOST/health/ready: a\\nb\\u{1b}",
+            ),
+            (
+                [b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", b""],
+                false,
+                "NO: 302 from http://HOST/health/ready",
+            ),
+            (
+                [b"HTTP/1.1 503 No\r\nContent-Length: 99\r\n\r\n", b"cut"],
+                true,
+                "NO: 503 from http://HOST/health/ready: cut",
+            ),
+            (
+                [b"", b""],
+                true,
+                "NO: no answer from http://HOST/health/ready: unexpected end of file",
+            ),
+        ] {
+            let (answer, _) = asked(&pieces, SHORT, closes, LIMIT);
+            assert_eq!(answer, line);
+        }
+        let (answer, _) = asked(&[b"SSH-2.0-OpenSSH\r\n"], SHORT, false, LIMIT);
+        assert!(answer.starts_with("NO: no answer from"), "{answer}");
+        let endless = vec![b'x'; ANSWER_BYTES_MAX + 4096];
+        let (answer, _) = asked(&[b"HTTP/1.1 200 OK\r\n\r\n", &endless], SHORT, false, LIMIT);
+        assert!(answer.ends_with("the answer is too long"), "{answer}");
+    }
+
+    #[test]
+    fn neither_silence_nor_a_trickle_outlasts_the_limit() {
+        let limit = Duration::from_millis(100);
+        let pause = Duration::from_millis(30);
+        let mut trickle = vec![b"HTTP/1.1 200 OK\r\n".as_slice()];
+        trickle.extend([b"a: b\r\n".as_slice(); 40]);
+        for pieces in [[].as_slice(), &trickle] {
+            let (answer, took) = asked(pieces, pause, false, limit);
+            assert_eq!(
+                answer,
+                "NO: no answer from http://HOST/health/ready: not complete in time"
+            );
+            assert!(took >= limit, "{took:?}");
+            assert!(took < Duration::from_secs(1), "{took:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_listening_is_a_no() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = ask_at(address, "/health/live", LIMIT).unwrap_err();
+        assert!(error.to_string().contains("refused"), "{error}");
+    }
+
+    #[test]
+    fn the_address_follows_the_environment() {
+        let environment = |pairs: &[(&str, &str)]| -> Vec<(OsString, OsString)> {
+            pairs
+                .iter()
+                .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+                .collect()
+        };
+        let here = Target::Environment;
+        for (target, pairs, expected) in [
+            (&here, [].as_slice(), "127.0.0.1:8000"),
+            (&here, &[("SERVICE_PORT", "81")], "127.0.0.1:81"),
+            (&here, &[("BIND_ADDRESS", "10.0.0.7")], "10.0.0.7:8000"),
+            (&here, &[("BIND_ADDRESS", "::")], "[::1]:8000"),
+            (&Target::Port(82), &[("SERVICE_PORT", "0")], "127.0.0.1:82"),
+            (
+                &Target::Address(SocketAddr::from(([1, 2, 3, 4], 5))),
+                &[("SERVICE_PORT", "nonsense")],
+                "1.2.3.4:5",
+            ),
+        ] {
+            let found = address(target, environment(pairs)).unwrap();
+            assert_eq!(found.to_string(), expected, "{pairs:?}");
+        }
+        for (pairs, words) in [
+            ([("SERVICE_PORT", "0")], "NO: SERVICE_PORT is 0,"),
+            (
+                [("SERVICE_PORT", "x")],
+                "NO: SERVICE_PORT is \"x\"; allowed: 0 to 65535",
+            ),
+        ] {
+            let line = address(&here, environment(&pairs)).unwrap_err().to_string();
+            assert!(line.starts_with(words), "{line}");
+            assert_eq!(line.lines().count(), 1);
+        }
+    }
+}
