@@ -118,11 +118,15 @@ fn check_report(loaded: &Loaded) -> String {
         .iter()
         .filter(|effective| effective.origin != Origin::Default)
         .count();
+    let warnings = match loaded.warnings.len() {
+        0 => "no warnings".to_owned(),
+        1 => "1 warning".to_owned(),
+        count => format!("{count} warnings"),
+    };
     format!(
-        "{}\nThe configuration is valid: {set} of {} variables set, {} warnings. Nothing was connected to.\n",
+        "{}\nThe configuration is valid: {set} of {} variables set, {warnings}. Nothing was connected to.\n",
         effective_text(&loaded.origins),
-        loaded.origins.len(),
-        loaded.warnings.len()
+        loaded.origins.len()
     )
 }
 

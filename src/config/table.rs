@@ -193,7 +193,7 @@ variables! {
 
     // One attempt is the least that can be made.
     MAX_RETRY_ATTEMPTS: Integer<u32> = Integer::new(1, 1_000, "attempts"), Process, Value("3"),
-        "Attempts to reach Redis at start; afterwards it is tried for ever",
+        "Attempts to reach Redis at start; when they are used up the process ends with status 69",
         also_called(&["MAX_RETRIES"]);
     RETRY_DELAYS: DelayList = DelayList { items_max: 32, ms_max: HOUR_MS }, Process, Value("5000,15000,30000"),
         "Waits between those attempts; the last one repeats";
