@@ -48,10 +48,10 @@ fn the_required_variables_are_enough_and_everything_else_is_the_contract() {
     assert_eq!(settings.delivery.claim_idle, Duration::from_secs(15));
     assert_eq!(settings.delivery.max_deliveries, 5);
     assert_eq!(settings.delivery.retry_backoff, Duration::from_secs(1));
-    assert_eq!(settings.delivery.retry_backoff_max, Duration::from_secs(60));
+    assert_eq!(settings.delivery.retry_backoff_max.as_millis(), 60_000);
     assert_eq!(settings.delivery.dead_letter_max_length, 100_000);
     assert_eq!(settings.delivery.lag_warn, 10_000);
-    assert_eq!(settings.delivery.degraded_window, Duration::from_secs(300));
+    assert_eq!(settings.delivery.degraded_window.as_millis(), 300_000);
     assert_eq!(settings.log.level, log::LevelFilter::Info);
     assert_eq!(settings.log.format, LogFormat::Text);
     assert_eq!(settings.log.aggregate_id, LogAggregateId::Full);
