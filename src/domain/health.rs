@@ -6,6 +6,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Millis;
 
+mod assess;
+
+pub use assess::{
+    Dependency, HealthLimits, HealthReport, LAST_OK_MAX_MS, PING_PENDING_MAX_MS, Status, assess,
+};
+
 /// How far the service is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Phase {
@@ -168,6 +174,8 @@ pub struct GroupState {
 pub struct Observations {
     /// Phase of life.
     pub phase: Phase,
+    /// The name under which this process reads; `None` until it holds one.
+    pub consumer: Option<String>,
     /// Link to Redis.
     pub redis: RedisState,
     /// Stream and group.

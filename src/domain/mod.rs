@@ -8,6 +8,11 @@ pub mod entry_id;
 pub mod event;
 pub mod health;
 pub mod lanes;
+pub mod publishing;
+pub mod rate_limit;
+pub mod schedule;
+pub mod test_event;
+pub mod timestamp;
 
 /// Milliseconds on the boot-time clock (Linux `CLOCK_BOOTTIME`): never jumps, goes on while the machine is suspended. All
 /// leases, deadlines and ages inside weir are in this unit, passed as an argument to code that decides.
