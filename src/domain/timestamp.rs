@@ -2,6 +2,8 @@
 //!
 //! Used by the log formatter, the HTTP answers and the events we write. Takes the time as an argument; never asks a clock.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -31,7 +33,8 @@ pub fn format(unix_ms: u64, zone: &TimeZone) -> String {
         let seconds = offset.seconds();
         let sign = if seconds < 0 { '-' } else { '+' };
         let minutes = seconds.unsigned_abs() / 60;
-        text.push_str(&format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60));
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{sign}{:02}:{:02}", minutes / 60, minutes % 60);
     }
     text
 }

@@ -2,4 +2,9 @@
 //!
 //! The gate (one thread) owns every socket; workers own none. They meet in [`exchange`].
 
+pub mod app;
 pub mod exchange;
+mod health_pages;
+pub mod respond;
+pub mod route;
+mod trigger;

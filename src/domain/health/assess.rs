@@ -246,10 +246,10 @@ fn degrading(observed: &Observations, now: Millis, limits: &HealthLimits) -> Vec
         (lately(last_repair), Reason::GroupRepaired),
         (lately(observed.trimmed), Reason::EntriesTrimmed),
     ];
-    let caused = causes
+    let true_ones = causes
         .into_iter()
         .filter_map(|(is_so, reason)| is_so.then_some(reason));
-    blind.into_iter().chain(caused).collect()
+    blind.into_iter().chain(true_ones).collect()
 }
 
 #[cfg(test)]

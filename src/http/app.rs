@@ -1,0 +1,141 @@
+//! What the routes share: the board they read, who we are, and the way to the publisher.
+//!
+//! Built once by the service, read by every worker. Routes never touch Redis; the one thing they set in motion is a
+//! [`PublishOrder`].
+
+use std::fmt;
+use std::sync::Mutex;
+
+use jiff::tz::TimeZone;
+
+use super::exchange::Token;
+use crate::config::settings::{ServiceIdentity, Settings};
+use crate::domain::Millis;
+use crate::domain::health::{HealthLimits, HealthReport, Observations, assess};
+use crate::domain::publishing::Fields;
+use crate::domain::rate_limit::{RateLimit, TRIGGER_INTERVAL_MS};
+use crate::domain::timestamp;
+use crate::runtime::board::Board;
+use crate::runtime::clock;
+use crate::runtime::shutdown::Shutdown;
+
+/// What names a request that waits for the publisher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Where the answer goes.
+    pub token: Token,
+    /// What the answer carries.
+    pub correlation_id: String,
+}
+
+/// An event on its way to the publisher, for a client that waits.
+#[derive(Debug)]
+pub struct PublishOrder {
+    /// The entry.
+    pub fields: Fields,
+    /// Who waits.
+    pub ticket: Ticket,
+}
+
+/// The publisher's queue is full or closed: nothing was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAccepted;
+
+/// Hands an order to the publisher without waiting.
+pub type PublishFn = Box<dyn Fn(PublishOrder) -> Result<(), NotAccepted> + Send + Sync>;
+
+/// One moment on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// On the boot-time clock.
+    pub now: Millis,
+    /// On the wall clock, milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+impl Moment {
+    /// This moment.
+    pub fn current() -> Self {
+        Self {
+            now: clock::now(),
+            unix_ms: clock::unix_ms(),
+        }
+    }
+}
+
+/// Everything routes may read.
+pub struct App {
+    /// What the threads observe.
+    pub board: Board,
+    /// Who this service says it is.
+    pub identity: ServiceIdentity,
+    /// The offset of every timestamp in answers.
+    pub timezone: TimeZone,
+    /// `STREAM`.
+    pub stream: String,
+    /// The consumer group.
+    pub group: String,
+    /// What health is measured by.
+    pub health_limits: HealthLimits,
+    /// `EVENT_MAX_BYTES`: a longer payload would be dead-lettered by the consumer.
+    pub event_max_bytes: usize,
+    /// When the process began.
+    pub started: Millis,
+    /// Once raised, writes are refused.
+    pub shutdown: Shutdown,
+    /// At most one triggered test event a second, for the whole process.
+    pub trigger_limit: Mutex<RateLimit>,
+    /// The way to the publisher.
+    pub publish: PublishFn,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("identity", &self.identity)
+            .field("stream", &self.stream)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// The application of a service that began at `started`.
+    pub fn new(
+        settings: &Settings,
+        board: Board,
+        shutdown: Shutdown,
+        started: Millis,
+        publish: PublishFn,
+    ) -> Self {
+        Self {
+            board,
+            identity: settings.service.clone(),
+            timezone: settings.log.timezone.clone(),
+            stream: settings.consumer.stream.clone(),
+            group: settings.consumer.group.clone(),
+            health_limits: HealthLimits {
+                degraded_window: clock::millis(settings.delivery.degraded_window),
+                lag_warn: settings.delivery.lag_warn,
+                dead_letter_max_length: settings.delivery.dead_letter_max_length,
+            },
+            event_max_bytes: settings.delivery.event_max_bytes,
+            started,
+            shutdown,
+            trigger_limit: Mutex::new(RateLimit::new(TRIGGER_INTERVAL_MS)),
+            publish,
+        }
+    }
+
+    /// What is observed, and what follows from it.
+    pub fn health(&self, at: Moment) -> (Observations, HealthReport) {
+        let observed = self.board.snapshot();
+        let report = assess(&observed, at.now, &self.health_limits);
+        (observed, report)
+    }
+
+    /// A timestamp as answers carry it.
+    pub fn timestamp(&self, unix_ms: u64) -> String {
+        timestamp::format(unix_ms, &self.timezone)
+    }
+}
