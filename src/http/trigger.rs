@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use serde::Serialize;
 
-use super::app::{App, Moment, NotAccepted, PublishOrder, Ticket};
+use super::app::{App, Moment, PublishOrder, Ticket};
 use super::exchange::Request;
 use super::respond::Reply;
 use crate::domain::health::{Dependency, Reason};
@@ -62,16 +62,12 @@ pub(super) fn trigger(app: &App, request: &Request, at: Moment) -> Option<Reply>
     if !report.works(Dependency::Redis) {
         return Some(redis_away(id));
     }
-    match (app.publish)(order) {
-        Ok(()) => {
-            limit.use_up(at.now);
-            None
-        }
-        Err(NotAccepted) => {
-            let detail = "too many events are waiting to be published";
-            Some(unavailable(detail, RETRY_AFTER_FULL_S, id))
-        }
+    if (app.publish)(order).is_err() {
+        let detail = "too many events are waiting to be published";
+        return Some(unavailable(detail, RETRY_AFTER_FULL_S, id));
     }
+    limit.use_up(at.now);
+    None
 }
 
 /// The answer to a request whose event the publisher has dealt with.
