@@ -9,3 +9,4 @@ pub mod lease;
 mod scripts;
 pub mod settle;
 mod values;
+pub mod publish;

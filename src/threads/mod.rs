@@ -79,3 +79,8 @@ fn log_failure(context: &str, what: &'static str, error: &RedisIoError, pause: D
     let (reason, delay_ms) = (error.reason().code(), crate::runtime::clock::millis(pause));
     log::log!(target: context, level, reason, delayMs = delay_ms, error:% = error; "{what}");
 }
+//! One file a thread: its loop, top to bottom, and the messages it speaks.
+
+pub mod http;
+pub mod publisher;
+pub mod scheduler;

@@ -1,0 +1,200 @@
+//! The HTTP workers: `http-0` answers health and nothing else, so that no other route can keep a probe waiting; the others take what
+//! comes, health included.
+//!
+//! A worker never waits for anything but its next job. A request that publishes is handed to the publisher and forgotten; the
+//! publisher's answer comes back as one more job, whichever worker takes it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
+use log::{debug, error, info};
+
+use super::publisher::{PublishRequest, ReplyTo};
+use crate::domain::publishing::PublishOutcome;
+use crate::http::app::{App, Moment, NotAccepted, PublishFn, PublishOrder, Ticket};
+use crate::http::exchange::{Answer, Method, Request, Token};
+use crate::http::respond::Reply;
+use crate::http::route;
+use crate::runtime::clock;
+use crate::runtime::thread::{ThreadError, panic_message};
+
+const CONTEXT: &str = "http";
+
+/// Workers: one for health and three for everything. No handler waits, so three keep both cores of a small machine busy.
+pub const WORKERS: usize = 4;
+
+/// Answers of the publisher that wait for a worker: as many as it can owe, so that it never waits for one.
+pub const PUBLISHED_QUEUE_MAX: usize = super::publisher::QUEUE_MAX + super::publisher::BATCH_MAX;
+
+/// The publisher's answer to a waiting request.
+#[derive(Debug)]
+pub struct Published {
+    /// Who waits.
+    pub ticket: Ticket,
+    /// What became of the event.
+    pub outcome: PublishOutcome,
+}
+
+/// Where a worker takes its jobs from.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    health: Receiver<Request>,
+    rest: Receiver<Request>,
+    published: Receiver<Published>,
+}
+
+impl Inbox {
+    /// For `http-0`: health alone.
+    pub fn health_only(health: Receiver<Request>) -> Self {
+        Self {
+            health,
+            rest: never(),
+            published: never(),
+        }
+    }
+
+    /// For all other workers. `health` and `rest` are the gate's two queues, `published` is the publisher's.
+    pub fn everything(
+        health: Receiver<Request>,
+        rest: Receiver<Request>,
+        published: Receiver<Published>,
+    ) -> Self {
+        Self {
+            health,
+            rest,
+            published,
+        }
+    }
+
+    /// The next job. `None` when the gate has gone and everything is answered.
+    fn next(&mut self) -> Option<Job> {
+        loop {
+            // First those who have waited longest.
+            if let Ok(published) = self.published.try_recv() {
+                return Some(Job::Published(published));
+            }
+            // Both queues of the gate end together, so one of them tells; the publisher's answers have been taken above. Its own
+            // queue never closes here: this very pool holds the way to it.
+            select! {
+                recv(self.published) -> published => match published {
+                    Ok(published) => return Some(Job::Published(published)),
+                    Err(_) => self.published = never(),
+                },
+                recv(self.health) -> request => match request {
+                    Ok(request) => return Some(Job::Request(request)),
+                    Err(_) => return self.rest.try_recv().ok().map(Job::Request),
+                },
+                recv(self.rest) -> request => match request {
+                    Ok(request) => return Some(Job::Request(request)),
+                    Err(_) => self.rest = never(),
+                },
+            }
+        }
+    }
+}
+
+/// What a worker does next.
+#[derive(Debug)]
+enum Job {
+    Request(Request),
+    Published(Published),
+}
+
+/// The loop. Ends when the gate's queues are closed and empty. `answer` hands the bytes to the gate and must not wait.
+///
+/// # Errors
+/// None; the type is what threads return.
+pub fn run(mut inbox: Inbox, app: &App, answer: impl Fn(Answer)) -> Result<(), ThreadError> {
+    while let Some(job) = inbox.next() {
+        match job {
+            Job::Request(request) => {
+                let client = Client::of(&request);
+                client.answer(&answer, || route::handle(app, &request, Moment::current()));
+            }
+            Job::Published(Published { ticket, outcome }) => {
+                if let PublishOutcome::Published(id) = outcome {
+                    info!(target: CONTEXT, streamId:% = id, correlationId = ticket.correlation_id.as_str(); "test event published");
+                }
+                let client = Client::waiting(&ticket);
+                client.answer(&answer, || Some(route::published(app, &ticket, outcome)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whom an answer goes to.
+struct Client<'a> {
+    token: Token,
+    correlation_id: &'a str,
+    head_only: bool,
+    /// For the log.
+    path: &'a str,
+}
+
+impl<'a> Client<'a> {
+    fn of(request: &'a Request) -> Self {
+        Self {
+            token: request.token,
+            correlation_id: &request.correlation_id,
+            head_only: request.method == Method::Head,
+            path: &request.path,
+        }
+    }
+
+    /// One whose request was taken before: only POST waits for the publisher.
+    fn waiting(ticket: &'a Ticket) -> Self {
+        Self {
+            token: ticket.token,
+            correlation_id: &ticket.correlation_id,
+            head_only: false,
+            path: "",
+        }
+    }
+
+    /// Makes the reply and hands it over; a panic on the way costs this one client a 500, and nobody else anything.
+    fn answer(&self, answer: &impl Fn(Answer), make: impl FnOnce() -> Option<Reply>) {
+        // Nothing that was half changed is used again: routes read copies, and their one lock guards a plain value.
+        let printed = catch_unwind(AssertUnwindSafe(|| {
+            make().map(|reply| {
+                (
+                    reply.status,
+                    reply.print(self.correlation_id, self.head_only),
+                )
+            })
+        }));
+        let (status, bytes) = match printed {
+            // Under way to the publisher.
+            Ok(None) => return,
+            Ok(Some(done)) => done,
+            Err(panic) => {
+                error!(target: CONTEXT, error = panic_message(panic.as_ref()), path = self.path, correlationId = self.correlation_id; "answering a request panicked");
+                let detail = "the service failed to answer this request";
+                let reply = Reply::problem(500, detail, self.correlation_id);
+                (500, reply.print(self.correlation_id, self.head_only))
+            }
+        };
+        debug!(target: CONTEXT, path = self.path, status, correlationId = self.correlation_id; "request answered");
+        answer(Answer {
+            token: self.token,
+            bytes,
+        });
+    }
+}
+
+/// The way from the routes to the publisher and back: `queue` is the publisher's, `pool` the workers' [`Inbox`].
+pub fn publish_through(queue: Sender<PublishRequest>, pool: Sender<Published>) -> PublishFn {
+    Box::new(move |order| {
+        let PublishOrder { fields, ticket } = order;
+        let pool = pool.clone();
+        let request = PublishRequest::new(fields, ReplyTo::Http { ticket, pool }, clock::now());
+        queue.try_send(request).map_err(|refused| {
+            let (TrySendError::Full(request) | TrySendError::Disconnected(request)) = refused;
+            request.defuse();
+            NotAccepted
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;
