@@ -7,4 +7,6 @@ pub mod exchange;
 mod health_pages;
 pub mod respond;
 pub mod route;
+#[cfg(test)]
+mod test_app;
 mod trigger;

@@ -175,24 +175,4 @@ fn unavailable(detail: &str, retry_after_s: u64, correlation_id: &str) -> Reply 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_known_by_its_media_type() {
-        for (content_type, json) in [
-            ("application/json", true),
-            ("Application/JSON; charset=utf-8", true),
-            ("application/json;charset=utf-8", true),
-            ("application/cloudevents+json", true),
-            ("application/x-www-form-urlencoded", false),
-            ("text/plain", false),
-            ("text/json", false),
-            ("application/jsonp", false),
-            ("application/json-patch", false),
-            ("", false),
-        ] {
-            assert_eq!(is_json(content_type), json, "{content_type}");
-        }
-    }
-}
+mod tests;

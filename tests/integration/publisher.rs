@@ -16,6 +16,9 @@ use weir::threads::publisher::{self, PublishRequest, QUEUE_MAX, ReplyTo};
 
 use crate::support::TestRedis;
 
+/// Longer than a connection counts as proved by its last use.
+const UNPROVED: Duration = Duration::from_millis(200);
+
 /// Longer than any answer may take: patience, one connect and one reply timeout.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
 
@@ -132,6 +135,7 @@ fn a_restarted_redis_costs_no_event_its_certainty() {
     let publisher = Publisher::start(&redis);
     assert!(matches!(publisher.publish(), PublishOutcome::Published(_)));
     redis.kill();
+    std::thread::sleep(UNPROVED);
     let begin = Instant::now();
     assert_eq!(
         publisher.publish(),
@@ -151,8 +155,7 @@ fn an_old_connection_is_proved_before_an_event_is_risked_on_it() {
     assert!(matches!(publisher.publish(), PublishOutcome::Published(_)));
     redis.kill();
     redis.restart();
-    // Longer than a connection counts as proved by its last use.
-    std::thread::sleep(Duration::from_millis(1100));
+    std::thread::sleep(UNPROVED);
     assert!(matches!(publisher.publish(), PublishOutcome::Published(_)));
 }
 
@@ -160,6 +163,7 @@ fn an_old_connection_is_proved_before_an_event_is_risked_on_it() {
 fn a_short_absence_is_waited_out() {
     let mut redis = TestRedis::start();
     let publisher = Publisher::start(&redis);
+    std::thread::sleep(UNPROVED);
     redis.kill();
     let outcome = publisher.ask("patient");
     redis.restart();
@@ -227,7 +231,7 @@ fn what_only_a_person_can_mend_is_refused_with_its_reason() {
     redis.set_user("default", &["+xadd"]);
     redis.set_password("a new one");
     redis.drop_connections();
-    std::thread::sleep(Duration::from_millis(1100));
+    std::thread::sleep(UNPROVED);
     assert_eq!(
         publisher.publish(),
         PublishOutcome::Refused(Reason::RedisCredentials)
