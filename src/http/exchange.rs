@@ -1,6 +1,7 @@
 //! What the gate and the workers say to each other.
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Names one request on one connection; an answer with a token whose connection has gone is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +59,38 @@ impl Request {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+}
+
+/// A request on its way to a worker. The gate keeps a clone of it: whoever takes the request first, has it.
+///
+/// So a worker cannot begin what the gate has already answered with 503 (evicted, waited too long, client gone), the gate never
+/// says "not begun" of a request that has begun, and a request taken back frees its memory while its husk is still queued.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    slot: Arc<Mutex<Option<Request>>>,
+}
+
+impl Queued {
+    /// A request nobody has taken yet.
+    pub fn new(request: Request) -> Self {
+        Self {
+            slot: Arc::new(Mutex::new(Some(request))),
+        }
+    }
+
+    /// The request, for the first who asks. A worker that gets `None` goes on to the next.
+    pub fn take(&self) -> Option<Request> {
+        self.lock().take()
+    }
+
+    /// Whether somebody has taken it.
+    pub fn is_taken(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Request>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,7 +6,7 @@ pub mod group;
 pub mod inspect;
 pub mod keys;
 pub mod lease;
+pub mod publish;
 mod scripts;
 pub mod settle;
 mod values;
-pub mod publish;

@@ -12,7 +12,7 @@ use log::{debug, error, info};
 use super::publisher::{PublishRequest, ReplyTo};
 use crate::domain::publishing::PublishOutcome;
 use crate::http::app::{App, Moment, NotAccepted, PublishFn, PublishOrder, Ticket};
-use crate::http::exchange::{Answer, Method, Request, Token};
+use crate::http::exchange::{Answer, Method, Queued, Request, Token};
 use crate::http::respond::Reply;
 use crate::http::route;
 use crate::runtime::clock;
@@ -38,14 +38,14 @@ pub struct Published {
 /// Where a worker takes its jobs from.
 #[derive(Debug, Clone)]
 pub struct Inbox {
-    health: Receiver<Request>,
-    rest: Receiver<Request>,
+    health: Receiver<Queued>,
+    rest: Receiver<Queued>,
     published: Receiver<Published>,
 }
 
 impl Inbox {
     /// For `http-0`: health alone.
-    pub fn health_only(health: Receiver<Request>) -> Self {
+    pub fn health_only(health: Receiver<Queued>) -> Self {
         Self {
             health,
             rest: never(),
@@ -55,8 +55,8 @@ impl Inbox {
 
     /// For all other workers. `health` and `rest` are the gate's two queues, `published` is the publisher's.
     pub fn everything(
-        health: Receiver<Request>,
-        rest: Receiver<Request>,
+        health: Receiver<Queued>,
+        rest: Receiver<Queued>,
         published: Receiver<Published>,
     ) -> Self {
         Self {
@@ -73,21 +73,31 @@ impl Inbox {
             if let Ok(published) = self.published.try_recv() {
                 return Some(Job::Published(published));
             }
-            // Both queues of the gate end together, so one of them tells; the publisher's answers have been taken above. Its own
-            // queue never closes here: this very pool holds the way to it.
-            select! {
+            let queued = select! {
+                // This queue never closes while the pool runs: the pool itself holds the way to it.
                 recv(self.published) -> published => match published {
                     Ok(published) => return Some(Job::Published(published)),
-                    Err(_) => self.published = never(),
+                    Err(_) => {
+                        self.published = never();
+                        continue;
+                    }
                 },
-                recv(self.health) -> request => match request {
-                    Ok(request) => return Some(Job::Request(request)),
-                    Err(_) => return self.rest.try_recv().ok().map(Job::Request),
+                // Both queues of the gate close together, so this one tells; what the other still holds is taken first.
+                recv(self.health) -> queued => match queued {
+                    Ok(queued) => queued,
+                    Err(_) => self.rest.try_recv().ok()?,
                 },
-                recv(self.rest) -> request => match request {
-                    Ok(request) => return Some(Job::Request(request)),
-                    Err(_) => self.rest = never(),
+                recv(self.rest) -> queued => match queued {
+                    Ok(queued) => queued,
+                    Err(_) => {
+                        self.rest = never();
+                        continue;
+                    }
                 },
+            };
+            // The gate may have taken it back.
+            if let Some(request) = queued.take() {
+                return Some(Job::Request(request));
             }
         }
     }

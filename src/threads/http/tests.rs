@@ -17,8 +17,8 @@ use crate::runtime::shutdown::shutdown_pair;
 
 /// A pool of real workers between the gate's queues and a list of answers.
 struct Pool {
-    health: Sender<Request>,
-    rest: Sender<Request>,
+    health: Sender<Queued>,
+    rest: Sender<Queued>,
     requests: Receiver<PublishRequest>,
     answers: Receiver<Answer>,
     app: Arc<App>,
@@ -86,8 +86,8 @@ fn pool(publish: Option<PublishFn>, queue_max: usize) -> Pool {
     }
 }
 
-fn request(place: usize, method: Method, path: &str) -> Request {
-    Request {
+fn request(place: usize, method: Method, path: &str) -> Queued {
+    Queued::new(Request {
         token: Token {
             place,
             generation: 1,
@@ -99,7 +99,7 @@ fn request(place: usize, method: Method, path: &str) -> Request {
         body: Vec::new(),
         peer: None,
         correlation_id: format!("client-{place}"),
-    }
+    })
 }
 
 impl Pool {
@@ -226,6 +226,17 @@ fn health_is_answered_while_every_other_worker_is_stuck() {
     }
     drop(release);
     assert_eq!(pool.answer().0, 1);
+    pool.end();
+}
+
+#[test]
+fn a_request_the_gate_has_taken_back_is_not_begun() {
+    let pool = pool(None, 9);
+    let given_up = request(1, Method::Get, "/");
+    assert!(given_up.take().is_some());
+    pool.rest.send(given_up).unwrap();
+    pool.rest.send(request(2, Method::Get, "/")).unwrap();
+    assert_eq!(pool.answer().0, 2);
     pool.end();
 }
 
