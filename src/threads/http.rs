@@ -75,24 +75,24 @@ impl Inbox {
             }
             let queued = select! {
                 // This queue never closes while the pool runs: the pool itself holds the way to it.
-                recv(self.published) -> published => match published {
-                    Ok(published) => return Some(Job::Published(published)),
-                    Err(_) => {
-                        self.published = never();
-                        continue;
+                recv(self.published) -> published => {
+                    if let Ok(published) = published {
+                        return Some(Job::Published(published));
                     }
-                },
+                    self.published = never();
+                    continue;
+                }
+                recv(self.rest) -> queued => {
+                    let Ok(queued) = queued else {
+                        self.rest = never();
+                        continue;
+                    };
+                    queued
+                }
                 // Both queues of the gate close together, so this one tells; what the other still holds is taken first.
                 recv(self.health) -> queued => match queued {
                     Ok(queued) => queued,
                     Err(_) => self.rest.try_recv().ok()?,
-                },
-                recv(self.rest) -> queued => match queued {
-                    Ok(queued) => queued,
-                    Err(_) => {
-                        self.rest = never();
-                        continue;
-                    }
                 },
             };
             // The gate may have taken it back.

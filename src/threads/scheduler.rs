@@ -20,7 +20,7 @@ use crate::runtime::thread::ThreadError;
 const CONTEXT: &str = "scheduler";
 
 /// The longest wait at a stretch, so that a clock that was set is noticed also with long intervals.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Random characters in a correlation id; with the millisecond before them enough for any rate.
 const CORRELATION_RANDOM_CHARS: usize = 10;
