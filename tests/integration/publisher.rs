@@ -91,7 +91,7 @@ fn an_event_is_in_the_stream_under_the_id_that_is_answered() {
     let PublishOutcome::Published(id) = publisher.publish() else {
         panic!("not published");
     };
-    let entries = redis.client().entries("event-stream");
+    let entries = redis.entries("event-stream");
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].id, id.to_string());
     assert_eq!(
@@ -126,7 +126,7 @@ fn two_hundred_requests_are_each_published_once() {
     assert!(ids.is_sorted(), "written in the order of the queue");
     ids.dedup();
     assert_eq!(ids.len(), 200);
-    assert_eq!(redis.client().length("event-stream"), 200);
+    assert_eq!(redis.length("event-stream"), 200);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_restarted_redis_costs_no_event_its_certainty() {
     assert!(waited < Duration::from_secs(4), "{waited:?}");
     redis.restart();
     assert!(matches!(publisher.publish(), PublishOutcome::Published(_)));
-    assert_eq!(redis.client().length("event-stream"), 1);
+    assert_eq!(redis.length("event-stream"), 1);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_hanging_redis_leaves_the_outcome_open_and_nothing_is_sent_twice() {
     redis.thaw();
     assert!(matches!(publisher.publish(), PublishOutcome::Published(_)));
     // What had been sent before the hang was noticed may have arrived, each event once.
-    let entries = redis.client().entries("event-stream");
+    let entries = redis.entries("event-stream");
     let mut headers: Vec<_> = entries
         .iter()
         .filter_map(|entry| entry.text("headers"))
@@ -215,7 +215,7 @@ fn a_hanging_redis_leaves_the_outcome_open_and_nothing_is_sent_twice() {
 fn what_only_a_person_can_mend_is_refused_with_its_reason() {
     let redis = TestRedis::start();
     let publisher = Publisher::start(&redis);
-    let client = redis.client();
+    let client = &redis;
     let _: String = client.run(&["SET", "event-stream", "text"]);
     assert_eq!(
         publisher.publish(),
@@ -242,7 +242,7 @@ fn what_only_a_person_can_mend_is_refused_with_its_reason() {
 fn a_full_redis_is_waited_for_and_then_called_unavailable() {
     let redis = TestRedis::start();
     let publisher = Publisher::start(&redis);
-    let client = redis.client();
+    let client = &redis;
     let _: String = client.run(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(
         publisher.publish(),
