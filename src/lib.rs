@@ -6,8 +6,8 @@
 pub mod cli;
 pub mod config;
 pub mod domain;
-pub mod handlers;
 pub mod exit_status;
+pub mod handlers;
 pub mod http;
 pub mod redis_io;
 pub mod runtime;

@@ -204,6 +204,4 @@ pub struct Observations {
     pub aggregates_blocking: bool,
     /// The handler's target is down.
     pub breaker_open: bool,
-    /// The consumer name we hold or last held.
-    pub consumer: Option<String>,
 }

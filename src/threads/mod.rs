@@ -1,9 +1,12 @@
 //! One file a thread: its loop, top to bottom, and the messages it speaks. Threads meet in bounded channels only.
 
 pub mod dispatcher;
+pub mod http;
 pub mod monitor;
+pub mod publisher;
 pub mod reader;
-pub mod repair;
+mod repair;
+pub mod scheduler;
 pub mod settler;
 pub mod shared;
 pub mod worker;
@@ -79,8 +82,3 @@ fn log_failure(context: &str, what: &'static str, error: &RedisIoError, pause: D
     let (reason, delay_ms) = (error.reason().code(), crate::runtime::clock::millis(pause));
     log::log!(target: context, level, reason, delayMs = delay_ms, error:% = error; "{what}");
 }
-//! One file a thread: its loop, top to bottom, and the messages it speaks.
-
-pub mod http;
-pub mod publisher;
-pub mod scheduler;
