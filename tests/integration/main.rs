@@ -1,2 +1,23 @@
-//! Tests of the running binary against a real redis-server.
-#![allow(missing_docs)]
+//! Tests of the running binary against a real redis-server: one test binary, a module per behaviour.
+//!
+//! Each test starts its own Redis and its own weir on free ports of 127.0.0.1, so tests run side by side and in any order.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "nothing outside this binary can see these items"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may stop at the first surprise, and shows what it has seen"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests have no shutdown flag to wait on; their threads and waits end with them"
+)]
+
+mod dependencies;
+mod layers;
+#[allow(dead_code)]
+mod support;
+mod tools;

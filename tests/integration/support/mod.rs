@@ -1,0 +1,19 @@
+//! What every behaviour's tests use: a Redis of their own, a running weir, an HTTP client that sends literal bytes.
+//!
+//! Nothing here asserts a behaviour of weir; it only starts, stops, sends, reads and waits, each with a deadline.
+
+pub mod certs;
+pub mod http;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+pub mod redis_client;
+pub mod test_redis;
+pub mod test_service;
+pub mod unix_http;
+pub mod wait;
+
+pub use test_redis::TestRedis;
+#[allow(unused_imports)]
+pub use test_service::TestService;
+pub use wait::{wait_until, within};
