@@ -16,8 +16,17 @@
     reason = "tests have no shutdown flag to wait on; their threads and waits end with them"
 )]
 
+mod consume;
 mod dependencies;
+mod health;
 mod layers;
-#[allow(dead_code)]
+mod link;
+mod logs;
+mod names;
+mod scripts;
+mod shutdown;
+mod start;
+mod steady;
 mod support;
 mod tools;
+mod trigger;

@@ -14,7 +14,6 @@ pub const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
-    pub reason: String,
     /// Names as they were sent, in order.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -100,21 +99,11 @@ impl Connection {
         })
     }
 
-    /// The socket, for half closes, resets and slow reading.
-    pub fn stream(&self) -> &TcpStream {
-        &self.stream
-    }
-
     /// Sends exactly these bytes. An error is not one yet: the answer to what was sent before may already be there.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.begun = Instant::now();
         let _ = self.stream.write_all(bytes.as_ref());
         self
-    }
-
-    /// Sends exactly these bytes, and says whether they could be sent.
-    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
     }
 
     /// Reads one answer (to GET or POST); an interim 1xx is an answer without a body.
@@ -154,21 +143,6 @@ impl Connection {
         answer.body = self.buffer.drain(..length).collect();
         answer.elapsed = self.begun.elapsed();
         Ok(answer)
-    }
-
-    /// Reads until the server closes; answers what came. `Err` when it does not close in time.
-    pub fn read_to_close(&mut self, limit: Duration) -> Result<Vec<u8>, NoAnswer> {
-        let deadline = Instant::now() + limit;
-        loop {
-            match self.fill(deadline) {
-                Ok(()) => {}
-                Err(NoAnswer::Closed(bytes)) => return Ok(bytes),
-                Err(NoAnswer::Io(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    return Ok(std::mem::take(&mut self.buffer));
-                }
-                Err(other) => return Err(other),
-            }
-        }
     }
 
     fn fill(&mut self, deadline: Instant) -> Result<(), NoAnswer> {
@@ -260,7 +234,7 @@ fn parse_head(head: &str) -> Result<Answer, NoAnswer> {
     let rest = start
         .strip_prefix("HTTP/1.1 ")
         .ok_or_else(|| malformed("not HTTP/1.1"))?;
-    let (status, reason) = rest
+    let (status, _reason) = rest
         .split_once(' ')
         .ok_or_else(|| malformed("no reason phrase"))?;
     let status = status.parse().map_err(|_| malformed("no status"))?;
@@ -274,7 +248,6 @@ fn parse_head(head: &str) -> Result<Answer, NoAnswer> {
         .collect::<Result<Vec<_>, NoAnswer>>()?;
     Ok(Answer {
         status,
-        reason: reason.to_owned(),
         headers,
         body: Vec::new(),
         elapsed: Duration::ZERO,

@@ -14,6 +14,5 @@ pub mod unix_http;
 pub mod wait;
 
 pub use test_redis::TestRedis;
-#[allow(unused_imports)]
 pub use test_service::TestService;
 pub use wait::{wait_until, within};

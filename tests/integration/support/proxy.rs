@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -28,7 +28,6 @@ pub enum Mode {
 struct Shared {
     mode: Mutex<Mode>,
     ended: AtomicBool,
-    accepted: AtomicUsize,
 }
 
 impl Shared {
@@ -66,7 +65,6 @@ impl TcpProxy {
         let shared = Arc::new(Shared {
             mode: Mutex::new(Mode::Forward),
             ended: AtomicBool::new(false),
-            accepted: AtomicUsize::new(0),
         });
         let theirs = Arc::clone(&shared);
         let acceptor = std::thread::spawn(move || accept(&listener, upstream, &theirs));
@@ -83,11 +81,6 @@ impl TcpProxy {
 
     pub fn set(&self, mode: Mode) {
         self.shared.set(mode);
-    }
-
-    /// Connections accepted so far.
-    pub fn accepted(&self) -> usize {
-        self.shared.accepted.load(Ordering::Relaxed)
     }
 }
 
@@ -107,7 +100,6 @@ fn accept(listener: &TcpListener, upstream: u16, shared: &Arc<Shared>) {
         if shared.ended.load(Ordering::Relaxed) {
             return;
         }
-        shared.accepted.fetch_add(1, Ordering::Relaxed);
         if shared.mode() == Mode::Refuse {
             continue;
         }

@@ -34,7 +34,6 @@ pub struct RedisOptions {
     port: Option<u16>,
     append_only: bool,
     tls: Option<(PathBuf, PathBuf, PathBuf, bool)>,
-    lines: Vec<String>,
 }
 
 impl RedisOptions {
@@ -59,12 +58,6 @@ impl RedisOptions {
             server.key,
             client_certificates,
         ));
-        self
-    }
-
-    /// One more line of redis.conf.
-    pub fn line(mut self, line: &str) -> Self {
-        self.lines.push(line.to_owned());
         self
     }
 
@@ -138,11 +131,6 @@ impl TestRedis {
     /// The server's Unix socket.
     pub fn socket(&self) -> PathBuf {
         self.directory.path().join("redis.sock")
-    }
-
-    /// A client that outlives borrows of the server, for threads and closures.
-    pub fn client(&self) -> RedisClient {
-        self.client.clone()
     }
 
     /// SIGKILL: connections break at once, data in memory is gone.
@@ -278,7 +266,6 @@ fn configuration_text(directory: &Path, port: u16, options: &RedisOptions) -> St
     } else {
         lines.push(format!("port {port}"));
     }
-    lines.extend(options.lines.iter().cloned());
     lines.join("\n") + "\n"
 }
 

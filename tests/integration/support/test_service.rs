@@ -20,22 +20,17 @@ pub const SERVICE_NAME: &str = "weir-test";
 /// Longest time from start to ready, and from a stop to the end, on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// One line of output and when it came.
+/// One line of output.
 #[derive(Debug, Clone)]
 pub struct Line {
     pub text: String,
-    pub at: Instant,
     json: Option<Value>,
 }
 
 impl Line {
     fn new(text: String) -> Self {
         let json = serde_json::from_str(&text).ok();
-        Self {
-            text,
-            at: Instant::now(),
-            json,
-        }
+        Self { text, json }
     }
 
     /// A field of a JSON line; null when the line is not JSON or has no such field.
@@ -310,10 +305,6 @@ impl TestService {
             .collect()
     }
 
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     pub fn process(&self) -> &Process {
         &self.process
     }
@@ -329,6 +320,12 @@ impl TestService {
     pub fn signal(&mut self, signal: Signal) -> &mut Self {
         self.process.signal(signal);
         self
+    }
+
+    /// Closes the unread output, as a log collector does that has died.
+    pub fn close_output(&mut self) {
+        drop(self.unread.take());
+        lock(&self.output).closed = true;
     }
 
     /// SIGTERM, then the end.
