@@ -193,17 +193,18 @@ fn expect_dead_letter(letter: &Entry, id: &str, field: &str, original: &[(Vec<u8
     assert_eq!(ours.text("weir-reason").as_deref(), Some("malformed"));
     let error = ours.text("weir-error").unwrap();
     assert!(error.contains(field), "{field} is named: {error}");
-    let values: Vec<String> = ours
-        .fields
-        .iter()
-        .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-        .collect();
-    for wanted in [id, "weir-1"] {
-        assert!(
-            values.iter().any(|value| value == wanted),
-            "{wanted} in {values:?}"
-        );
+    for (name, wanted) in [
+        ("weir-id", id),
+        ("weir-stream", STREAM),
+        ("weir-group", SERVICE_NAME),
+        ("weir-consumer", "weir-1"),
+    ] {
+        assert_eq!(ours.text(name).as_deref(), Some(wanted), "{name}");
     }
+    assert!(
+        ours.text("weir-time")
+            .is_some_and(|time| time.starts_with(|digit: char| digit.is_ascii_digit()))
+    );
 }
 
 #[test]
