@@ -8,6 +8,8 @@ use crate::support::test_service::SERVICE_NAME;
 use crate::support::{TestRedis, TestService, http, wait_until};
 
 const SOON: Duration = Duration::from_secs(15);
+/// For thousands of events in a debug build on a busy machine.
+const LOAD: Duration = Duration::from_secs(50);
 
 /// Adds `count` events of a hundred aggregates in one go.
 fn add_many(redis: &TestRedis, count: usize) -> Vec<String> {
@@ -85,9 +87,7 @@ fn thousands_of_events_are_all_handled_and_acknowledged_in_order_of_their_aggreg
     let redis = TestRedis::start();
     let service = TestService::start(&redis);
     let ids = add_many(&redis, 3000);
-    wait_until("all acknowledged", Duration::from_secs(60), || {
-        settled(&redis)
-    });
+    wait_until("all acknowledged", LOAD, || settled(&redis));
     wait_until("all logged", SOON, || {
         service.handled_ids().len() >= ids.len()
     });
@@ -352,9 +352,7 @@ fn sigterm_in_the_middle_of_a_batch_loses_nothing_and_acknowledges_nothing_unhan
         "what was done is acknowledged before the end"
     );
     let second = TestService::start(&redis);
-    wait_until("the rest is acknowledged", Duration::from_secs(60), || {
-        settled(&redis)
-    });
+    wait_until("the rest is acknowledged", LOAD, || settled(&redis));
     wait_until("and handled", SOON, || {
         second.handled_ids().len() >= left.len()
     });
@@ -412,9 +410,7 @@ fn two_replicas_share_the_work_and_nothing_is_handled_twice() {
         .variable("CONSUMER_NAME", "weir-2")
         .start_ready();
     let ids: BTreeSet<String> = add_many(&redis, 2000).into_iter().collect();
-    wait_until("all acknowledged", Duration::from_secs(60), || {
-        settled(&redis)
-    });
+    wait_until("all acknowledged", LOAD, || settled(&redis));
     wait_until("all logged", SOON, || {
         first.handled_ids().len() + second.handled_ids().len() >= ids.len()
     });
@@ -438,9 +434,7 @@ fn a_reply_cut_in_the_middle_loses_nothing() {
         ids.extend(add_many(&redis, 200));
         std::thread::sleep(Duration::from_millis(300));
     }
-    wait_until("all acknowledged", Duration::from_secs(60), || {
-        settled(&redis)
-    });
+    wait_until("all acknowledged", LOAD, || settled(&redis));
     wait_until("all logged", SOON, || {
         service.handled_ids().into_iter().collect::<BTreeSet<_>>() == ids
     });
