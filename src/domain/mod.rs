@@ -2,9 +2,11 @@
 
 pub mod backoff;
 pub mod correlation;
+pub mod digest;
 pub mod disposition;
 pub mod entry_codec;
 pub mod entry_id;
+pub mod escape;
 pub mod event;
 pub mod health;
 pub mod lanes;
@@ -12,6 +14,7 @@ pub mod publishing;
 pub mod rate_limit;
 pub mod schedule;
 pub mod test_event;
+pub mod mask;
 pub mod timestamp;
 
 /// Milliseconds on the boot-time clock (Linux `CLOCK_BOOTTIME`): never jumps, goes on while the machine is suspended. All
