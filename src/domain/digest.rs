@@ -186,7 +186,7 @@ mod tests {
             assert_eq!(hex(&sha256(text.as_bytes())), digest, "{text}");
         }
         assert_eq!(
-            hex(&sha256(&[b'a'; 1_000_000])),
+            hex(&sha256(&vec![b'a'; 1_000_000])),
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
         );
     }

@@ -7,6 +7,7 @@
 
 mod json;
 mod names;
+mod pair;
 mod scan;
 
 use std::borrow::Cow;
@@ -89,14 +90,12 @@ impl Masking {
 
     /// JSON text without its secrets, on one line; what does not parse is treated as text and comes back as a JSON string.
     pub fn json(self, json: &str) -> String {
-        match json::transcode(self, json, 0, 0) {
-            Some((clean, _)) => clean,
-            None => {
-                let mut out = String::new();
-                escape::push_json_string(&mut out, &self.text(json));
-                out
-            }
+        if let Some((clean, _)) = json::transcode(self, json, 0, 0) {
+            return clean;
         }
+        let mut out = String::new();
+        escape::push_json_string(&mut out, &self.text(json));
+        out
     }
 
     /// `level` counts strings inside strings, `depth` containers inside containers.

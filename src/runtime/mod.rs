@@ -2,5 +2,6 @@
 
 pub mod board;
 pub mod clock;
+pub mod logging;
 pub mod shutdown;
 pub mod thread;

@@ -1,10 +1,9 @@
-//! One pass over plain text that hides what is secret by its shape, or by the name written before it (`password=...`).
+//! Passes over plain text that hide what is secret by its shape, or by the name written before it (`password=...`).
 //!
 //! Linear: whatever is looked at ahead is either hidden, and then skipped, or remembered as harmless.
 
 use std::borrow::Cow;
 
-use super::names::is_secret_name;
 use super::{MASK, MASK_EMAIL};
 
 /// The shortest and longest card number, digits (ISO/IEC 7812).
@@ -25,11 +24,27 @@ const GROUPS_MAX: usize = 5;
 /// The shortest first part of a JWT: `{"alg":""}` in base64 is longer.
 const JWT_HEADER_BYTES_MIN: usize = 10;
 
-/// Spaces allowed between a name and its `=` or `:`.
-const SPACES_MAX: usize = 4;
+/// What is hidden may have kept two words apart that are one secret without it, so what was changed is looked at again: nearly
+/// always once, and never more often than this.
+const PASSES_MAX: usize = 8;
 
 /// `text` with everything secret in it replaced.
 pub(super) fn scan(text: &str) -> Cow<'_, str> {
+    let mut clean = pass(text);
+    for _ in 1..PASSES_MAX {
+        let Cow::Owned(changed) = &clean else {
+            break;
+        };
+        let Cow::Owned(again) = pass(changed) else {
+            break;
+        };
+        clean = Cow::Owned(again);
+    }
+    clean
+}
+
+/// One pass; owned when it changed anything.
+fn pass(text: &str) -> Cow<'_, str> {
     let mut scanner = Scanner {
         text,
         bytes: text.as_bytes(),
@@ -74,13 +89,14 @@ fn passes_as_card(digits: &[u8]) -> bool {
     sum % 10 == 0
 }
 
-struct Scanner<'a> {
-    text: &'a str,
-    bytes: &'a [u8],
+/// A pass over one text.
+pub(super) struct Scanner<'a> {
+    pub(super) text: &'a str,
+    pub(super) bytes: &'a [u8],
     out: String,
     /// Everything before is in `out`.
-    copied: usize,
-    position: usize,
+    pub(super) copied: usize,
+    pub(super) position: usize,
     /// No URL that begins before this has an `@`.
     no_at_before: usize,
 }
@@ -102,7 +118,7 @@ impl Scanner<'_> {
     }
 
     /// Puts `mask` in the place of `start..end` and goes on behind it. Both ends lie beside an ASCII byte, or at an end of the text.
-    fn replace(&mut self, start: usize, end: usize, mask: &str) {
+    pub(super) fn replace(&mut self, start: usize, end: usize, mask: &str) {
         if &self.text[start..end] != mask {
             self.out.push_str(&self.text[self.copied..start]);
             self.out.push_str(mask);
@@ -111,12 +127,12 @@ impl Scanner<'_> {
         self.position = end;
     }
 
-    fn byte(&self, index: usize) -> Option<u8> {
+    pub(super) fn byte(&self, index: usize) -> Option<u8> {
         self.bytes.get(index).copied()
     }
 
     /// The first index from `start` on whose byte does not please `wanted`.
-    fn skip(&self, start: usize, wanted: impl Fn(u8) -> bool) -> usize {
+    pub(super) fn skip(&self, start: usize, wanted: impl Fn(u8) -> bool) -> usize {
         self.bytes[start..]
             .iter()
             .position(|byte| !wanted(*byte))
@@ -151,168 +167,6 @@ impl Scanner<'_> {
             self.replace(start, start + at, MASK);
             self.position = start + at + 1;
         }
-    }
-
-    /// `name=value`, `"name": "value"`, `Name: value`: the value goes when the name is secret.
-    fn pair(&mut self) {
-        let separator = self.position;
-        self.position += 1;
-        // `auth::login` is a path, `==` and `=>` are longer signs.
-        if self.bytes[separator..].starts_with(b"::") {
-            self.position += 1;
-            return;
-        }
-        let Some(Name { name, quoted }) = self.name_before(separator) else {
-            return;
-        };
-        if !is_secret_name(name) {
-            return;
-        }
-        let header = is_header_name(name);
-        let sign_end = self.skip(separator, |byte| matches!(byte, b':' | b'=' | b'>'));
-        let start = self.skip(sign_end, |byte| matches!(byte, b' ' | b'\t'));
-        let spaced = start > sign_end;
-        let Some(first) = self.byte(start) else {
-            return;
-        };
-        let quote = self.skip(start, |byte| byte == b'\\');
-        match self.byte(quote) {
-            Some(b'"') => return self.quoted_value(quote, quote - start, b'"'),
-            Some(b'\'') if quote == start => return self.quoted_value(quote, 0, b'\''),
-            _ => {}
-        }
-        if matches!(first, b'{' | b'[' | b'(') {
-            let end = self.closing_bracket(start);
-            return self.replace(start, end, MASK);
-        }
-        let prose = self.bytes[separator] == b':' && spaced && !quoted;
-        if header && self.bytes[separator] == b':' && !quoted {
-            let end = self.skip(start, |byte| {
-                !matches!(byte, b'\r' | b'\n' | b'"' | b'\'' | b'\\')
-            });
-            return self.replace(start, end, MASK);
-        }
-        let end = self.value_end(start);
-        if end == start {
-            return;
-        }
-        // "cannot read the token: permission denied" is a sentence; "token: abc" at the end of a line is a secret.
-        if prose && !self.ends_line(end) {
-            return;
-        }
-        if quoted && matches!(&self.bytes[start..end], b"null" | b"true" | b"false") {
-            return;
-        }
-        self.replace(start, end, MASK);
-    }
-
-    /// The name that ends before `separator`, without its quotes.
-    fn name_before(&self, separator: usize) -> Option<Name<'_>> {
-        let bytes = &self.bytes[self.copied..separator];
-        let spaces = bytes
-            .iter()
-            .rev()
-            .take(SPACES_MAX)
-            .take_while(|byte| matches!(byte, b' ' | b'\t'))
-            .count();
-        let mut end = bytes.len() - spaces;
-        let quoted = matches!(bytes[..end].last(), Some(b'"' | b'\''));
-        if quoted {
-            end -= 1;
-            while end > 0 && bytes[end - 1] == b'\\' {
-                end -= 1;
-            }
-        }
-        let start = bytes[..end]
-            .iter()
-            .rposition(|byte| {
-                !(byte.is_ascii_alphanumeric()
-                    || matches!(byte, b'_' | b'-')
-                    || quoted && matches!(byte, b' ' | b'.'))
-            })
-            .map_or(0, |index| index + 1);
-        (start < end).then(|| Name {
-            name: &self.text[self.copied + start..self.copied + end],
-            quoted,
-        })
-    }
-
-    /// The end of an unquoted value; after an authorization scheme also the word that follows, and what stands in brackets.
-    fn value_end(&self, start: usize) -> usize {
-        let mut end = self.skip(start, is_value_byte);
-        if is_scheme(&self.bytes[start..end]) {
-            let next = self.skip(end, |byte| matches!(byte, b' ' | b'\t'));
-            let next_end = self.skip(next, is_value_byte);
-            if next > end && next_end > next {
-                end = next_end;
-            }
-        }
-        if self.byte(end) == Some(b'(') {
-            end = self.closing_bracket(end);
-        }
-        end
-    }
-
-    /// Whether nothing but a sign of punctuation follows on the line.
-    fn ends_line(&self, end: usize) -> bool {
-        let next = self.skip(end, |byte| matches!(byte, b' ' | b'\t'));
-        matches!(
-            self.byte(next),
-            None | Some(b'\r' | b'\n' | b',' | b';' | b'&' | b'}' | b']' | b')')
-        )
-    }
-
-    /// Hides what stands between the quote at `open` and its partner; quotes inside are escaped by more backslashes than `backslashes`.
-    fn quoted_value(&mut self, open: usize, backslashes: usize, quote: u8) {
-        let start = open + 1;
-        let mut index = start;
-        let mut run = 0;
-        let mut end = self.bytes.len();
-        while let Some(byte) = self.byte(index) {
-            if byte == quote {
-                let closes = if backslashes == 0 {
-                    run % 2 == 0
-                } else {
-                    run <= backslashes
-                };
-                if closes {
-                    end = if backslashes == 0 { index } else { index - run };
-                    break;
-                }
-            }
-            run = if byte == b'\\' { run + 1 } else { 0 };
-            index += 1;
-        }
-        if start < end {
-            self.replace(start, end, MASK);
-        }
-        self.position = index.max(start);
-    }
-
-    /// Behind the bracket that closes the one at `open`, or the end of the text. Brackets inside quotes do not count.
-    fn closing_bracket(&self, open: usize) -> usize {
-        let mut depth = 0_usize;
-        let mut quoted = false;
-        let mut escaped = false;
-        for (index, byte) in self.bytes.iter().enumerate().skip(open) {
-            match byte {
-                b'\\' => {
-                    escaped = !escaped;
-                    continue;
-                }
-                b'"' if !escaped => quoted = !quoted,
-                b'{' | b'[' | b'(' if !quoted => depth += 1,
-                b'}' | b']' | b')' if !quoted => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return index + 1;
-                    }
-                }
-                _ => {}
-            }
-            escaped = false;
-        }
-        self.bytes.len()
     }
 
     /// `local@domain.tld`; `at_bytes` is the length of the `@` (three when it is written `%40`).
@@ -374,7 +228,7 @@ impl Scanner<'_> {
     fn scheme(&mut self) {
         let start = self.position;
         self.position += 1;
-        if start > 0 && self.bytes[start - 1].is_ascii_alphanumeric() {
+        if start > self.copied && self.bytes[start - 1].is_ascii_alphanumeric() {
             return;
         }
         let word_end = self.skip(start, |byte| byte.is_ascii_alphabetic());
@@ -431,10 +285,13 @@ impl Scanner<'_> {
         }
         self.position = ends[0];
         // The digits behind a decimal point are no number of their own.
-        if start >= 2 && self.bytes[start - 1] == b'.' && self.bytes[start - 2].is_ascii_digit() {
+        if start >= self.copied + 2
+            && self.bytes[start - 1] == b'.'
+            && self.bytes[start - 2].is_ascii_digit()
+        {
             return;
         }
-        let mut longest = None;
+        let mut longest = 0;
         for (fixed, last_min, last_max) in CARD_GROUPS {
             let last = fixed.len();
             if last < groups
@@ -442,18 +299,14 @@ impl Scanner<'_> {
                 && (last_min..=last_max).contains(&lengths[last])
                 && passes_as_card(&self.bytes[start..ends[last]])
             {
-                longest = longest.max(Some(ends[last]));
+                longest = longest.max(last + 1);
             }
         }
-        if let Some(end) = longest {
-            self.replace(start, end, MASK);
+        // Group by group, so that words stay apart and what follows is read the same the next time.
+        for (end, length) in ends.into_iter().zip(lengths).take(longest) {
+            self.replace(end - length, end, MASK);
         }
     }
-}
-
-struct Name<'a> {
-    name: &'a str,
-    quoted: bool,
 }
 
 /// Whether the part behind the first colon of a URL's authority is there and is no port.
@@ -464,29 +317,8 @@ fn has_no_port(authority: &[u8]) -> bool {
         .is_some_and(|colon| !authority[colon + 1..].iter().all(u8::is_ascii_digit))
 }
 
-/// Names of HTTP headers whose value reaches to the end of the line.
-fn is_header_name(name: &str) -> bool {
-    name.contains('-')
-        || ["authorization", "cookie", "cookies"]
-            .iter()
-            .any(|header| header.eq_ignore_ascii_case(name))
-}
-
-fn is_scheme(word: &[u8]) -> bool {
-    [
-        &b"bearer"[..],
-        b"basic",
-        b"digest",
-        b"token",
-        b"negotiate",
-        b"apikey",
-    ]
-    .iter()
-    .any(|scheme| scheme.eq_ignore_ascii_case(word))
-}
-
 /// What an unquoted value is made of.
-fn is_value_byte(byte: u8) -> bool {
+pub(super) fn is_value_byte(byte: u8) -> bool {
     !matches!(
         byte,
         0..=b' '
@@ -504,6 +336,7 @@ fn is_value_byte(byte: u8) -> bool {
             | b'<'
             | b'>'
             | b'|'
+            | b'`'
             | b'\\'
     )
 }
@@ -511,6 +344,9 @@ fn is_value_byte(byte: u8) -> bool {
 /// Long enough for credentials, and not a word: a digit, padding, or a capital behind a small letter.
 fn looks_like_base64(token: &[u8]) -> bool {
     token.len() >= 8
+        && token.iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_')
+        })
         && (token
             .iter()
             .any(|byte| byte.is_ascii_digit() || *byte == b'=')
