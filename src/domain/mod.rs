@@ -10,11 +10,11 @@ pub mod escape;
 pub mod event;
 pub mod health;
 pub mod lanes;
+pub mod mask;
 pub mod publishing;
 pub mod rate_limit;
 pub mod schedule;
 pub mod test_event;
-pub mod mask;
 pub mod timestamp;
 
 /// Milliseconds on the boot-time clock (Linux `CLOCK_BOOTTIME`): never jumps, goes on while the machine is suspended. All

@@ -72,7 +72,7 @@ struct Fixture {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const SLOW: writer::Pace = writer::Pace {
-    repeat: Duration::from_secs(3600),
+    repeat: Duration::from_hours(1),
     drops: Duration::ZERO,
 };
 
