@@ -10,3 +10,13 @@ pub mod route;
 #[cfg(test)]
 mod test_app;
 mod trigger;
+mod accept;
+mod answer;
+mod common;
+mod connection;
+pub mod exchange;
+pub mod gate;
+mod head;
+pub mod limits;
+mod places;
+mod scan;

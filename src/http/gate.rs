@@ -1,0 +1,496 @@
+//! The gate: one thread that owns every client connection and lets only complete, checked requests through to the workers.
+//!
+//! The service makes it, gives it a thread ([`Gate::run`]) and keeps the [`GateHandle`]; workers take [`Queued`] requests from two
+//! queues and answer through the handle. The gate knows no routes (it asks a [`Judge`]), builds no bodies (it asks a [`RenderError`])
+//! and never waits for anybody: only its own `poll` sleeps, and without a client it sleeps without end.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use log::{debug, info, warn};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Waker};
+
+use super::accept::{Accepted, Listener, Quiet};
+use super::common::{Common, turn_away_newcomer};
+use super::connection::{Connection, Next};
+use super::exchange::{Answer, Method, Queued};
+use super::limits::GateLimits;
+use super::places::Places;
+
+pub use super::accept::listen;
+
+/// The context of the gate's log lines.
+pub(super) const CONTEXT: &str = "gate";
+
+/// Poll tokens of what is no connection; places count up from zero and never reach them.
+const LISTENER: mio::Token = mio::Token(usize::MAX);
+const WAKER: mio::Token = mio::Token(usize::MAX - 1);
+
+/// Events taken from the kernel at once; the others come with the next pass.
+const EVENTS_PER_PASS: usize = 1024;
+
+/// The buffer all sockets are read into, bytes: a body of 1 MiB needs 64 reads, four of them in a pass.
+const SCRATCH_BYTES: usize = 16 * 1024;
+
+/// What the route table says of a request before its body is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadVerdict {
+    /// A worker will answer it.
+    Accept {
+        /// The longest body of this route, bytes; more is answered 413.
+        body_bytes_max: usize,
+        /// Whether it goes to the queue of the health routes, which no other request can hold up.
+        health: bool,
+    },
+    /// It is answered at once, and its body is not read.
+    Refuse(Refusal),
+}
+
+/// An error answer at the head of a request: 404, 405 and the like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: u16,
+    /// What is wrong, for a person.
+    pub detail: Cow<'static, str>,
+    /// Further headers, such as `Allow`.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// Asks the route table about a method and a path (without its query). Must not wait.
+pub type Judge = Box<dyn Fn(Method, &str) -> HeadVerdict + Send>;
+
+/// Builds an error answer: status, detail, correlation id, further headers, whether it has no body (HEAD). It has exactly one
+/// Content-Length and no `Connection` header.
+pub type RenderError = fn(u16, &str, &str, &[(&str, String)], bool) -> Vec<u8>;
+
+/// Why the gate could not go on.
+#[derive(Debug)]
+pub enum GateError {
+    /// The system refuses to say which sockets are ready.
+    Poll(io::Error),
+}
+
+impl fmt::Display for GateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Poll(_) => write!(f, "cannot wait for client sockets"),
+        }
+    }
+}
+
+impl Error for GateError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Poll(error) => Some(error),
+        }
+    }
+}
+
+/// What comes to the gate from other threads.
+#[derive(Debug)]
+enum Message {
+    Answer(Answer),
+    Stop(Instant),
+}
+
+/// The other threads' side of the gate; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct GateHandle {
+    messages: Sender<Message>,
+    waker: Arc<Waker>,
+    /// A wake-up is on its way, so another is not needed.
+    woken: Arc<AtomicBool>,
+}
+
+impl GateHandle {
+    /// Hands over an answer. Waits only for the gate's next pass, never for a client; an answer nobody waits for any more is dropped.
+    pub fn answer(&self, answer: Answer) {
+        self.tell(Message::Answer(answer));
+    }
+
+    /// Stops accepting at once, closes who is between two requests, lets the others finish for at most `deadline` (those still
+    /// sending for a second); then [`Gate::run`] returns. Of several calls the earliest deadline holds.
+    pub fn stop(&self, deadline: Duration) {
+        self.tell(Message::Stop(Instant::now() + deadline));
+    }
+
+    fn tell(&self, message: Message) {
+        // A gate that has ended needs neither answers nor a stop. A wake-up that fails is made good by the next sweep.
+        if self.messages.send(message).is_ok() && !self.woken.swap(true, Ordering::AcqRel) {
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+/// The gate before it runs.
+pub struct Gate {
+    poll: Poll,
+    listener: Option<Listener>,
+    /// More may wait at the listener than its last event told.
+    accept_again: Accept,
+    places: Places<Connection>,
+    common: Common,
+    messages: Receiver<Message>,
+    woken: Arc<AtomicBool>,
+    /// Kept here so that no end of another thread takes a pending wake-up with it.
+    _waker: Arc<Waker>,
+    scheduled: VecDeque<usize>,
+    next_sweep: Instant,
+    stop_at: Option<Instant>,
+    full: Quiet,
+    out_of_descriptors: Quiet,
+    accept_failed: Quiet,
+}
+
+/// When to look at the listener without an event of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Accept {
+    /// Not before the next event.
+    OnEvent,
+    /// In the next pass.
+    NextPass,
+    /// With the next sweep: something is short, and asking at once would only burn the processor.
+    NextSweep,
+}
+
+impl Gate {
+    /// Prepares a gate for `listener` (see [`listen`]). The two queues must have room for at least twice
+    /// `limits.connections`: a request taken back leaves its husk in the queue until a worker comes to it.
+    ///
+    /// # Errors
+    /// Limits that contradict each other, or a system that refuses poll, wake-up or a spare descriptor.
+    pub fn new(
+        listener: std::net::TcpListener,
+        limits: GateLimits,
+        judge: Judge,
+        render: RenderError,
+        health: Sender<Queued>,
+        rest: Sender<Queued>,
+    ) -> io::Result<(Self, GateHandle)> {
+        limits
+            .check()
+            .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let mut listener = Listener::new(listener)?;
+        poll.registry()
+            .register(listener.socket(), LISTENER, Interest::READABLE)?;
+        let (sender, messages) = bounded(limits.connections);
+        let woken = Arc::new(AtomicBool::new(false));
+        let handle = GateHandle {
+            messages: sender,
+            waker: Arc::clone(&waker),
+            woken: Arc::clone(&woken),
+        };
+        let now = Instant::now();
+        let gate = Self {
+            listener: Some(listener),
+            accept_again: Accept::OnEvent,
+            places: Places::new(limits.connections, limits.loopback_places),
+            common: Common {
+                limits,
+                judge,
+                render,
+                health,
+                rest,
+                registry: poll.registry().try_clone()?,
+                scratch: vec![0; SCRATCH_BYTES],
+                now,
+                stopping: false,
+                generation: 0,
+            },
+            poll,
+            messages,
+            woken,
+            _waker: waker,
+            scheduled: VecDeque::new(),
+            next_sweep: now,
+            stop_at: None,
+            full: Quiet::default(),
+            out_of_descriptors: Quiet::default(),
+            accept_failed: Quiet::default(),
+        };
+        Ok((gate, handle))
+    }
+
+    /// Serves until it is stopped.
+    ///
+    /// # Errors
+    /// Only when the system's poll fails; no client and no accept error ends the gate.
+    pub fn run(mut self) -> Result<(), GateError> {
+        let mut events = Events::with_capacity(EVENTS_PER_PASS);
+        loop {
+            match self.poll.poll(&mut events, self.sleep()) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => {
+                    return Err(GateError::Poll(error));
+                }
+                _ => {}
+            }
+            self.common.now = Instant::now();
+            for event in &events {
+                self.note(event);
+            }
+            self.read_messages();
+            for _ in 0..self.scheduled.len() {
+                if let Some(place) = self.scheduled.pop_front() {
+                    self.take_turn(place);
+                }
+            }
+            // Newcomers last: the events of this pass can only concern those who were here before.
+            if self.accept_again == Accept::NextPass {
+                self.accept();
+            }
+            self.sweep();
+            if self.has_stopped() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long the poll may sleep: without end when nobody is here.
+    fn sleep(&self) -> Option<Duration> {
+        if self.accept_again == Accept::NextPass || !self.scheduled.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let idle = self.places.is_empty() && self.accept_again == Accept::OnEvent;
+        (!idle).then(|| self.next_sweep.saturating_duration_since(Instant::now()))
+    }
+
+    /// Notes what an event says; nobody is called before all are noted.
+    fn note(&mut self, event: &Event) {
+        match event.token() {
+            LISTENER => self.accept_again = Accept::NextPass,
+            WAKER => {}
+            mio::Token(place) => {
+                if event.is_error() || event.is_write_closed() {
+                    // The client has reset the connection, or both sides have ended: there is nobody to answer.
+                    self.places.remove(place);
+                } else if let Some(connection) = self.places.get_mut(place) {
+                    if event.is_readable() {
+                        connection.note_readable(event.is_read_closed());
+                    }
+                    self.schedule(place);
+                }
+            }
+        }
+    }
+
+    fn schedule(&mut self, place: usize) {
+        if let Some(connection) = self.places.get_mut(place)
+            && !connection.scheduled
+        {
+            connection.scheduled = true;
+            self.scheduled.push_back(place);
+        }
+    }
+
+    fn take_turn(&mut self, place: usize) {
+        if let Some(connection) = self.places.get_mut(place) {
+            connection.scheduled = false;
+            let next = connection.advance(&mut self.common);
+            self.settle(place, next);
+        }
+    }
+
+    /// Does what a connection asked for, then keeps the budget.
+    fn settle(&mut self, place: usize, next: Next) {
+        match next {
+            Next::Wait => {}
+            Next::Again => self.schedule(place),
+            Next::Close => drop(self.places.remove(place)),
+        }
+        self.places.recount(place);
+        if self.places.held() > self.common.limits.held_bytes_max {
+            self.places.recount_all();
+            while self.places.held() > self.common.limits.held_bytes_max {
+                let Some(oldest) = self.places.oldest_holder() else {
+                    break;
+                };
+                self.evict(oldest);
+            }
+        }
+    }
+
+    /// Ends a connection for want of places or memory.
+    fn evict(&mut self, place: usize) {
+        if let Some(mut connection) = self.places.remove(place) {
+            connection.turn_away(&self.common);
+        }
+    }
+
+    fn read_messages(&mut self) {
+        // Lowered before the channel is read: whoever sends after this wakes us again.
+        self.woken.swap(false, Ordering::AcqRel);
+        while let Ok(message) = self.messages.try_recv() {
+            match message {
+                Message::Answer(answer) => {
+                    let place = answer.token.place;
+                    if let Some(connection) = self.places.get_mut(place) {
+                        let next = connection.answered(
+                            answer.token.generation,
+                            answer.bytes,
+                            &mut self.common,
+                        );
+                        self.settle(place, next);
+                    }
+                }
+                Message::Stop(deadline) => self.begin_stop(deadline),
+            }
+        }
+    }
+
+    fn begin_stop(&mut self, deadline: Instant) {
+        let earlier = self.stop_at.map_or(deadline, |known| known.min(deadline));
+        if self.stop_at.replace(earlier).is_some() {
+            return;
+        }
+        self.common.stopping = true;
+        self.listener = None;
+        self.accept_again = Accept::OnEvent;
+        for place in self.places.occupied() {
+            if let Some(connection) = self.places.get_mut(place) {
+                let next = connection.stop(&mut self.common);
+                self.settle(place, next);
+            }
+        }
+        debug!(target: CONTEXT, connections = self.places.taken(); "no longer accepting");
+    }
+
+    fn has_stopped(&self) -> bool {
+        let Some(deadline) = self.stop_at else {
+            return false;
+        };
+        if !self.places.is_empty() && self.common.now < deadline {
+            return false;
+        }
+        if self.places.is_empty() {
+            info!(target: CONTEXT, "gate closed");
+        } else {
+            warn!(target: CONTEXT, connections = self.places.taken(); "gate closed with connections open");
+        }
+        true
+    }
+
+    /// Looks at the deadlines, a few times a second and only while somebody is here.
+    fn sweep(&mut self) {
+        if self.common.now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = self.common.now + self.common.limits.sweep_interval;
+        for place in self.places.occupied() {
+            if let Some(connection) = self.places.get_mut(place)
+                && connection.deadline() <= self.common.now
+            {
+                let next = connection.expired(&mut self.common);
+                self.settle(place, next);
+            }
+        }
+        if self.accept_again == Accept::NextSweep {
+            self.accept_again = Accept::NextPass;
+        }
+    }
+
+    /// Accepts a bounded number of newcomers. No error ends this for good.
+    fn accept(&mut self) {
+        for _ in 0..self.common.limits.accepts_per_pass {
+            let Some(listener) = &mut self.listener else {
+                self.accept_again = Accept::OnEvent;
+                return;
+            };
+            match listener.accept() {
+                Accepted::Newcomer(stream, address) => self.admit(stream, address),
+                Accepted::AtTheLimit(stream, address) => self.admit_at_the_limit(stream, address),
+                Accepted::Nobody => {
+                    self.accept_again = Accept::OnEvent;
+                    return;
+                }
+                Accepted::NoSpare => {
+                    self.warn_of_shortage();
+                    self.make_room(true);
+                    if let Some(listener) = &mut self.listener {
+                        listener.regain_spare();
+                    }
+                    self.accept_again = Accept::NextSweep;
+                    return;
+                }
+                Accepted::Failed(error) => {
+                    if let Some(times) = self.accept_failed.due(self.common.now) {
+                        warn!(target: CONTEXT, times, error:% = error; "accept failed");
+                    }
+                    self.accept_again = Accept::NextSweep;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The newcomer sits on the spare descriptor: one of ours is closed and the spare taken back before it is let in.
+    fn admit_at_the_limit(&mut self, stream: TcpStream, address: SocketAddr) {
+        self.warn_of_shortage();
+        let made_room = self.make_room(is_loopback(address));
+        if let Some(listener) = &mut self.listener {
+            if made_room {
+                listener.regain_spare();
+                self.admit(stream, address);
+            } else {
+                let _ = turn_away_newcomer(&stream, &self.common);
+                drop(stream);
+                listener.regain_spare();
+            }
+        }
+    }
+
+    fn admit(&mut self, mut stream: TcpStream, address: SocketAddr) {
+        let loopback = is_loopback(address);
+        if !self.places.has_room(loopback) {
+            if let Some(times) = self.full.due(self.common.now) {
+                warn!(target: CONTEXT, times, connections = self.places.taken(); "all places are taken");
+            }
+            if !self.make_room(loopback) {
+                let _ = turn_away_newcomer(&stream, &self.common);
+                return;
+            }
+        }
+        let common = &self.common;
+        let place = self.places.insert(loopback, |place| {
+            // A socket that cannot be watched gets no events, so its deadline ends it.
+            let _ = common
+                .registry
+                .register(&mut stream, mio::Token(place), Interest::READABLE);
+            Connection::new(stream, place, address.ip().to_canonical(), loopback, common)
+        });
+        self.places.recount(place);
+    }
+
+    /// Evicts the one who has to go first; `false` when nobody may be.
+    fn make_room(&mut self, loopback: bool) -> bool {
+        let young = self.common.limits.young_head;
+        let victim = self.places.victim(loopback, self.common.now, young);
+        if let Some(place) = victim {
+            self.evict(place);
+        }
+        victim.is_some()
+    }
+
+    fn warn_of_shortage(&mut self) {
+        if let Some(times) = self.out_of_descriptors.due(self.common.now) {
+            warn!(target: CONTEXT, times, connections = self.places.taken(); "out of file descriptors");
+        }
+    }
+}
+
+/// Whether the client is on this machine, also when it comes over an IPv6 socket.
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
