@@ -77,13 +77,23 @@ enum After {
     Linger,
 }
 
+/// What the socket is known to have for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Incoming {
+    /// Nothing before its next event.
+    Nothing,
+    /// Something, perhaps.
+    Something,
+    /// The client has ended its side: no further event will come, so it is read to its end.
+    Ended,
+}
+
 /// An accepted socket and where its conversation stands.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     place: usize,
     peer: Option<IpAddr>,
-    loopback: bool,
     state: State,
     since: Instant,
     deadline: Instant,
@@ -91,10 +101,7 @@ pub(super) struct Connection {
     inbox: Vec<u8>,
     scan: Scan,
     answers: u64,
-    /// The socket may have bytes for us.
-    readable: bool,
-    /// The client has ended its side; then a short read does not mean that nothing follows.
-    read_closed: bool,
+    incoming: Incoming,
     watches_writable: bool,
     /// Stands in the loop's list for the next pass.
     pub(super) scheduled: bool,
@@ -121,7 +128,7 @@ impl Occupant for Connection {
             doing,
             since: self.since,
             answers: self.answers,
-            loopback: self.loopback,
+            loopback: self.peer.is_some_and(|peer| peer.is_loopback()),
             held: held + self.inbox.capacity(),
         }
     }
@@ -129,26 +136,18 @@ impl Occupant for Connection {
 
 impl Connection {
     /// Takes over a socket that is already registered for reading under its place.
-    pub(super) fn new(
-        stream: TcpStream,
-        place: usize,
-        peer: IpAddr,
-        loopback: bool,
-        common: &Common,
-    ) -> Self {
+    pub(super) fn new(stream: TcpStream, place: usize, peer: IpAddr, common: &Common) -> Self {
         Self {
             stream,
             place,
             peer: Some(peer),
-            loopback,
             state: State::Head,
             since: common.now,
             deadline: common.now + common.limits.head_timeout,
             inbox: Vec::new(),
             scan: Scan::default(),
             answers: 0,
-            readable: false,
-            read_closed: false,
+            incoming: Incoming::Nothing,
             watches_writable: false,
             scheduled: false,
         }
@@ -161,8 +160,11 @@ impl Connection {
 
     /// The socket has something to read, or its end.
     pub(super) fn note_readable(&mut self, read_closed: bool) {
-        self.readable = true;
-        self.read_closed |= read_closed;
+        if read_closed {
+            self.incoming = Incoming::Ended;
+        } else {
+            self.look();
+        }
     }
 
     /// Goes on as far as it can without waiting, and at most to the hand-over of one request.
@@ -222,7 +224,7 @@ impl Connection {
     /// The gate is stopping. Those between two requests go at once, those still sending get a last moment, the others finish.
     pub(super) fn stop(&mut self, common: &mut Common) -> Next {
         // A request may have arrived that no event has told of yet.
-        self.readable = true;
+        self.look();
         let next = self.advance(common);
         match self.state {
             State::Idle => return Next::Close,
@@ -259,6 +261,13 @@ impl Connection {
             common,
         );
         let _ = (&self.stream).write(&answer::add_close(bytes));
+    }
+
+    /// The next read will try the socket.
+    fn look(&mut self) {
+        if self.incoming == Incoming::Nothing {
+            self.incoming = Incoming::Something;
+        }
     }
 
     fn enter(&mut self, state: State, timeout: Duration, common: &Common) {

@@ -468,7 +468,7 @@ impl Gate {
             let _ = common
                 .registry
                 .register(&mut stream, mio::Token(place), Interest::READABLE);
-            Connection::new(stream, place, address.ip().to_canonical(), loopback, common)
+            Connection::new(stream, place, address.ip().to_canonical(), common)
         });
         self.places.recount(place);
     }

@@ -49,8 +49,8 @@ pub(super) trait Occupant {
 pub(super) struct Places<T> {
     slots: Vec<Option<Seat<T>>>,
     free: Vec<usize>,
-    places: usize,
-    loopback_places: usize,
+    capacity: usize,
+    kept_for_loopback: usize,
     taken: usize,
     taken_by_outsiders: usize,
     held: usize,
@@ -69,8 +69,8 @@ impl<T: Occupant> Places<T> {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            places,
-            loopback_places,
+            capacity: places,
+            kept_for_loopback: loopback_places,
             taken: 0,
             taken_by_outsiders: 0,
             held: 0,
@@ -92,8 +92,8 @@ impl<T: Occupant> Places<T> {
 
     /// Whether a newcomer from there finds a place.
     pub(super) fn has_room(&self, loopback: bool) -> bool {
-        self.taken < self.places
-            && (loopback || self.taken_by_outsiders < self.places - self.loopback_places)
+        self.taken < self.capacity
+            && (loopback || self.taken_by_outsiders < self.capacity - self.kept_for_loopback)
     }
 
     /// Seats a newcomer made by `make` from its place; the caller has asked [`Places::has_room`].
@@ -157,7 +157,7 @@ impl<T: Occupant> Places<T> {
         young: Duration,
     ) -> Option<usize> {
         let among_all =
-            newcomer_is_loopback || self.taken - self.taken_by_outsiders > self.loopback_places;
+            newcomer_is_loopback || self.taken - self.taken_by_outsiders > self.kept_for_loopback;
         self.standings()
             .filter(|(_, standing)| among_all || !standing.loopback)
             .filter_map(|(place, standing)| Some((order(&standing, now, young)?, place)))
@@ -225,7 +225,9 @@ mod tests {
     fn client(doing: Doing, now: Instant, age_ms: u64) -> Client {
         Client(Standing {
             doing,
-            since: now - Duration::from_millis(age_ms),
+            since: now
+                .checked_sub(Duration::from_millis(age_ms))
+                .expect("the tests begin late enough"),
             answers: 0,
             loopback: false,
             held: 0,

@@ -103,10 +103,18 @@ impl Scan {
         // `position` is already behind the byte.
         let length = self.position - self.start;
         match self.part {
-            Part::Method if byte == b' ' && length > 1 => self.next_part(Part::Target),
+            Part::Method if byte == b' ' && length > 1 => {
+                self.method_end = self.position - 1;
+                self.begin(Part::Target);
+                Ok(())
+            }
             Part::Method if !is_token(byte) => fault(400, "the method is malformed"),
             Part::Method if length > METHOD_BYTES_MAX => fault(501, "the method is unknown"),
-            Part::Target if byte == b' ' && length > 1 => self.next_part(Part::Version),
+            Part::Target if byte == b' ' && length > 1 => {
+                self.target_end = self.position - 1;
+                self.begin(Part::Version);
+                Ok(())
+            }
             Part::Target if !byte.is_ascii_graphic() => {
                 fault(400, "the request target is malformed")
             }
@@ -126,14 +134,9 @@ impl Scan {
         }
     }
 
-    fn next_part(&mut self, part: Part) -> Result<(), Fault> {
-        match part {
-            Part::Target => self.method_end = self.position - 1,
-            _ => self.target_end = self.position - 1,
-        }
+    fn begin(&mut self, part: Part) {
         self.start = self.position;
         self.part = part;
-        Ok(())
     }
 
     /// The line feed of a line has just been passed.

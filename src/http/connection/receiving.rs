@@ -10,7 +10,7 @@ use super::super::exchange::{Method, Queued, Request, Token};
 use super::super::gate::{CONTEXT, HeadVerdict, Refusal};
 use super::super::head::{self, Head, Refused};
 use super::super::scan::Scan;
-use super::{After, Connection, Next, State, Waiting};
+use super::{After, Connection, Incoming, Next, State, Waiting};
 
 /// Reads of one connection in one pass, each of at most the scratch buffer: then it is another's turn.
 pub(super) const READS_PER_PASS: usize = 4;
@@ -212,7 +212,7 @@ impl Connection {
     }
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Got {
-        if !self.readable {
+        if self.incoming == Incoming::Nothing {
             return Got::Nothing;
         }
         loop {
@@ -220,12 +220,14 @@ impl Connection {
                 Ok(0) => return Got::End,
                 Ok(count) => {
                     // A short read has emptied the socket: the next bytes come with an event of their own.
-                    self.readable = count == buffer.len() || self.read_closed;
+                    if count < buffer.len() && self.incoming == Incoming::Something {
+                        self.incoming = Incoming::Nothing;
+                    }
                     return Got::Bytes(count);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.readable = false;
+                    self.incoming = Incoming::Nothing;
                     return Got::Nothing;
                 }
                 Err(_) => return Got::End,

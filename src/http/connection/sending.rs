@@ -10,7 +10,7 @@ use super::super::answer;
 use super::super::common::{Common, error_answer};
 use super::super::gate::CONTEXT;
 use super::receiving::{Got, READS_PER_PASS};
-use super::{After, Connection, Next, State};
+use super::{After, Connection, Incoming, Next, State};
 
 impl Connection {
     /// Refuses a request whose head is in the state.
@@ -93,7 +93,7 @@ impl Connection {
             return self.part(after == After::Linger, common);
         }
         self.enter(State::Idle, common.limits.idle_timeout, common);
-        if self.inbox.is_empty() && !self.readable {
+        if self.inbox.is_empty() && self.incoming == Incoming::Nothing {
             Next::Wait
         } else {
             // The next request waits its turn behind the other connections.
