@@ -133,7 +133,7 @@ pub(super) struct Quiet {
 }
 
 /// How long a warning is not repeated.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 
 impl Quiet {
     /// The number of occurrences since the last warning, this one included, when it is time for another.
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(quiet.due(start), Some(1));
         assert_eq!(quiet.due(start + Duration::from_secs(1)), None);
         assert_eq!(quiet.due(start + Duration::from_millis(59_999)), None);
-        assert_eq!(quiet.due(start + Duration::from_secs(60)), Some(3));
+        assert_eq!(quiet.due(start + Duration::from_mins(1)), Some(3));
     }
 
     #[test]

@@ -242,15 +242,16 @@ impl Connection {
             .min(common.now + common.limits.stopping_timeout);
     }
 
-    /// Says, as far as the socket takes it at once, why the connection ends: to those who have sent a whole head.
-    pub(super) fn turn_away(&mut self, common: &Common) {
+    /// Says, as far as the socket takes it at once, why the connection ends: to those who have sent a whole head. `false`: a worker
+    /// has begun the request, so it stays.
+    pub(super) fn turn_away(&mut self, common: &Common) -> bool {
         let (correlation_id, head_only) = match &self.state {
             State::Body { head, .. } => (head.correlation_id.clone(), false),
-            // A worker may have taken it meanwhile; then nothing true can be said.
             State::Waiting(waiting) if waiting.queued.take().is_some() => {
                 (Some(waiting.correlation_id.clone()), waiting.head_only)
             }
-            _ => return,
+            State::Waiting(_) => return false,
+            _ => return true,
         };
         let bytes = error_answer(
             503,
@@ -261,6 +262,7 @@ impl Connection {
             common,
         );
         let _ = (&self.stream).write(&answer::add_close(bytes));
+        true
     }
 
     /// The next read will try the socket.

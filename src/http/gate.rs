@@ -10,24 +10,25 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Sender;
 use log::{debug, info, warn};
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Waker};
+use mio::{Events, Interest, Poll};
 
 use super::accept::{Accepted, Listener, Quiet};
 use super::common::{Common, turn_away_newcomer};
 use super::connection::{Connection, Next};
-use super::exchange::{Answer, Method, Queued};
+use super::exchange::{Method, Queued};
+use super::handle::{Mailbox, Message};
 use super::limits::GateLimits;
 use super::places::Places;
+use super::route::Judgement;
 
 pub use super::accept::listen;
+pub use super::handle::GateHandle;
 
 /// The context of the gate's log lines.
 pub(super) const CONTEXT: &str = "gate";
@@ -67,6 +68,32 @@ pub struct Refusal {
     pub headers: Vec<(&'static str, String)>,
 }
 
+impl From<Judgement> for HeadVerdict {
+    fn from(judgement: Judgement) -> Self {
+        match judgement {
+            Judgement::Pass {
+                body_bytes_max,
+                health,
+            } => Self::Accept {
+                body_bytes_max,
+                health,
+            },
+            Judgement::Refuse {
+                status,
+                detail,
+                allow,
+            } => Self::Refuse(Refusal {
+                status,
+                detail: detail.into(),
+                headers: allow
+                    .map(|allow| ("Allow", allow.to_owned()))
+                    .into_iter()
+                    .collect(),
+            }),
+        }
+    }
+}
+
 /// Asks the route table about a method and a path (without its query). Must not wait.
 pub type Judge = Box<dyn Fn(Method, &str) -> HeadVerdict + Send>;
 
@@ -97,42 +124,6 @@ impl Error for GateError {
     }
 }
 
-/// What comes to the gate from other threads.
-#[derive(Debug)]
-enum Message {
-    Answer(Answer),
-    Stop(Instant),
-}
-
-/// The other threads' side of the gate; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct GateHandle {
-    messages: Sender<Message>,
-    waker: Arc<Waker>,
-    /// A wake-up is on its way, so another is not needed.
-    woken: Arc<AtomicBool>,
-}
-
-impl GateHandle {
-    /// Hands over an answer. Waits only for the gate's next pass, never for a client; an answer nobody waits for any more is dropped.
-    pub fn answer(&self, answer: Answer) {
-        self.tell(Message::Answer(answer));
-    }
-
-    /// Stops accepting at once, closes who is between two requests, lets the others finish for at most `deadline` (those still
-    /// sending for a second); then [`Gate::run`] returns. Of several calls the earliest deadline holds.
-    pub fn stop(&self, deadline: Duration) {
-        self.tell(Message::Stop(Instant::now() + deadline));
-    }
-
-    fn tell(&self, message: Message) {
-        // A gate that has ended needs neither answers nor a stop. A wake-up that fails is made good by the next sweep.
-        if self.messages.send(message).is_ok() && !self.woken.swap(true, Ordering::AcqRel) {
-            let _ = self.waker.wake();
-        }
-    }
-}
-
 /// The gate before it runs.
 pub struct Gate {
     poll: Poll,
@@ -141,10 +132,7 @@ pub struct Gate {
     accept_again: Accept,
     places: Places<Connection>,
     common: Common,
-    messages: Receiver<Message>,
-    woken: Arc<AtomicBool>,
-    /// Kept here so that no end of another thread takes a pending wake-up with it.
-    _waker: Arc<Waker>,
+    mailbox: Mailbox,
     scheduled: VecDeque<usize>,
     next_sweep: Instant,
     stop_at: Option<Instant>,
@@ -182,17 +170,10 @@ impl Gate {
             .check()
             .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let mut listener = Listener::new(listener)?;
         poll.registry()
             .register(listener.socket(), LISTENER, Interest::READABLE)?;
-        let (sender, messages) = bounded(limits.connections);
-        let woken = Arc::new(AtomicBool::new(false));
-        let handle = GateHandle {
-            messages: sender,
-            waker: Arc::clone(&waker),
-            woken: Arc::clone(&woken),
-        };
+        let (mailbox, handle) = Mailbox::new(poll.registry(), WAKER, limits.connections)?;
         let now = Instant::now();
         let gate = Self {
             listener: Some(listener),
@@ -211,9 +192,7 @@ impl Gate {
                 generation: 0,
             },
             poll,
-            messages,
-            woken,
-            _waker: waker,
+            mailbox,
             scheduled: VecDeque::new(),
             next_sweep: now,
             stop_at: None,
@@ -311,10 +290,11 @@ impl Gate {
             Next::Close => drop(self.places.remove(place)),
         }
         self.places.recount(place);
-        if self.places.held() > self.common.limits.held_bytes_max {
+        let budget = self.common.limits.held_bytes_max;
+        if self.places.held() > budget {
             self.places.recount_all();
-            while self.places.held() > self.common.limits.held_bytes_max {
-                let Some(oldest) = self.places.oldest_holder() else {
+            while self.places.held() > budget {
+                let Some(oldest) = self.places.oldest_holder(budget) else {
                     break;
                 };
                 self.evict(oldest);
@@ -322,17 +302,23 @@ impl Gate {
         }
     }
 
-    /// Ends a connection for want of places or memory.
-    fn evict(&mut self, place: usize) {
-        if let Some(mut connection) = self.places.remove(place) {
-            connection.turn_away(&self.common);
+    /// Ends a connection for want of places or memory; `false` when a worker has just begun its request: then it stays.
+    fn evict(&mut self, place: usize) -> bool {
+        let goes = self
+            .places
+            .get_mut(place)
+            .is_some_and(|connection| connection.turn_away(&self.common));
+        if goes {
+            self.places.remove(place);
+        } else {
+            self.places.recount(place);
         }
+        goes
     }
 
     fn read_messages(&mut self) {
-        // Lowered before the channel is read: whoever sends after this wakes us again.
-        self.woken.swap(false, Ordering::AcqRel);
-        while let Ok(message) = self.messages.try_recv() {
+        self.mailbox.open();
+        while let Some(message) = self.mailbox.take() {
             match message {
                 Message::Answer(answer) => {
                     let place = answer.token.place;
@@ -457,7 +443,9 @@ impl Gate {
             if let Some(times) = self.full.due(self.common.now) {
                 warn!(target: CONTEXT, times, connections = self.places.taken(); "all places are taken");
             }
-            if !self.make_room(loopback) {
+            // Workers may have answered meanwhile: who counts as begun or queued may be idle by now, and goes before a probe does.
+            self.read_messages();
+            if !self.places.has_room(loopback) && !self.make_room(loopback) {
                 let _ = turn_away_newcomer(&stream, &self.common);
                 return;
             }
@@ -476,11 +464,12 @@ impl Gate {
     /// Evicts the one who has to go first; `false` when nobody may be.
     fn make_room(&mut self, loopback: bool) -> bool {
         let young = self.common.limits.young_head;
-        let victim = self.places.victim(loopback, self.common.now, young);
-        if let Some(place) = victim {
-            self.evict(place);
+        while let Some(place) = self.places.victim(loopback, self.common.now, young) {
+            if self.evict(place) {
+                return true;
+            }
         }
-        victim.is_some()
+        false
     }
 
     fn warn_of_shortage(&mut self) {

@@ -82,7 +82,7 @@ impl Default for GateLimits {
             body_timeout: Duration::from_secs(10),
             wait_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
             linger_timeout: Duration::from_secs(1),
             stopping_timeout: Duration::from_secs(1),
             sweep_interval: Duration::from_millis(100),

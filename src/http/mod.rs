@@ -2,21 +2,21 @@
 //!
 //! The gate (one thread) owns every socket; workers own none. They meet in [`exchange`].
 
-pub mod app;
-pub mod exchange;
-mod health_pages;
-pub mod respond;
-pub mod route;
-#[cfg(test)]
-mod test_app;
-mod trigger;
 mod accept;
 mod answer;
+pub mod app;
 mod common;
 mod connection;
 pub mod exchange;
 pub mod gate;
+mod handle;
 mod head;
+mod health_pages;
 pub mod limits;
 mod places;
+pub mod respond;
+pub mod route;
 mod scan;
+#[cfg(test)]
+mod test_app;
+mod trigger;

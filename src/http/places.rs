@@ -165,10 +165,12 @@ impl<T: Occupant> Places<T> {
             .map(|(_, place)| place)
     }
 
-    /// Who has to go for want of memory: the oldest of those for whom something is held.
-    pub(super) fn oldest_holder(&self) -> Option<usize> {
+    /// Who has to go for want of memory: the oldest of those who hold their share of `budget` or more. When the budget is
+    /// exceeded there is one; and a probe, which holds a few hundred bytes, never is.
+    pub(super) fn oldest_holder(&self, budget: usize) -> Option<usize> {
+        let share = (budget / self.capacity).max(1);
         self.standings()
-            .filter(|(_, standing)| standing.held > 0 && standing.doing != Doing::Begun)
+            .filter(|(_, standing)| standing.held >= share && standing.doing != Doing::Begun)
             .min_by_key(|(_, standing)| standing.since)
             .map(|(place, _)| place)
     }
@@ -185,8 +187,9 @@ impl<T: Occupant> Places<T> {
 type Order = (u8, Reverse<u64>, bool, Reverse<Duration>);
 
 /// The order: lingering closes, slow heads, idle ones, slow bodies and slow readers, each the oldest first; then the queued one
-/// with most answers so far (floods have thousands, a probe has none), the health queue and those nearest to their turn last;
-/// last of all heads that have only just connected, since an honest client is one of them. `None`: never.
+/// with most answers so far (floods have thousands, a probe has none); then heads that have only just connected, since an honest
+/// client is one of them; last of all a first request for health: a storm of new heads must not cost a probe the place it has.
+/// `None`: never.
 fn order(standing: &Standing, now: Instant, young: Duration) -> Option<Order> {
     let age = now.saturating_duration_since(standing.since);
     let oldest_first = |rank| Some((rank, Reverse(0), false, Reverse(age)));
@@ -195,11 +198,15 @@ fn order(standing: &Standing, now: Instant, young: Duration) -> Option<Order> {
         Doing::Head if age >= young => oldest_first(1),
         Doing::Idle => oldest_first(2),
         Doing::Body | Doing::Writing => oldest_first(3),
-        // Among equals the newest goes: if the oldest went, a flood of newcomers would let nobody reach a worker.
         Doing::Queued { health } => Some((
-            4,
+            if health && standing.answers == 0 {
+                6
+            } else {
+                4
+            },
             Reverse(standing.answers),
             health,
+            // Among equals the newest goes: if the oldest went, a flood of newcomers would let nobody reach a worker.
             Reverse(Duration::MAX.saturating_sub(age)),
         )),
         Doing::Head => oldest_first(5),
@@ -265,9 +272,10 @@ mod tests {
             queued(false, 7, 5000),
             queued(false, 0, 1),
             queued(false, 0, 9000),
-            queued(true, 0, 1),
             client(Doing::Head, now, 249),
             client(Doing::Head, now, 0),
+            queued(true, 0, 1),
+            queued(true, 0, 2),
         ];
         let mut places = Places::new(64, 8);
         let mut expected: Vec<usize> = Vec::new();
@@ -328,18 +336,20 @@ mod tests {
         let mut places = Places::new(8, 1);
         seat(&mut places, holding(Doing::Begun, 900, 0));
         seat(&mut places, holding(Doing::Idle, 800, 0));
+        seat(&mut places, holding(Doing::Head, 750, 9));
         let old = seat(&mut places, holding(Doing::Writing, 700, 100));
-        let young = seat(&mut places, holding(Doing::Body, 600, 50));
-        assert_eq!(places.held(), 150);
-        assert_eq!(places.oldest_holder(), Some(old));
+        let young = seat(&mut places, holding(Doing::Body, 600, 10));
+        assert_eq!(places.held(), 119);
+        // Of a budget of 80, each of the 8 places has a share of 10.
+        assert_eq!(places.oldest_holder(80), Some(old));
         places.remove(old);
-        assert_eq!((places.held(), places.oldest_holder()), (50, Some(young)));
+        assert_eq!((places.held(), places.oldest_holder(80)), (19, Some(young)));
         if let Some(client) = places.get_mut(young) {
             client.0.held = 5;
         }
         places.recount_all();
-        assert_eq!(places.held(), 5);
+        assert_eq!((places.held(), places.oldest_holder(80)), (14, None));
         places.remove(young);
-        assert_eq!((places.held(), places.oldest_holder()), (0, None));
+        assert_eq!(places.held(), 9);
     }
 }

@@ -8,6 +8,7 @@
 )]
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a test may stop at the first surprise, and shows what it has seen"
 )]
@@ -18,6 +19,7 @@
 
 mod consume;
 mod dependencies;
+mod gate;
 mod health;
 mod layers;
 mod link;

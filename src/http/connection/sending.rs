@@ -12,6 +12,9 @@ use super::super::gate::CONTEXT;
 use super::receiving::{Got, READS_PER_PASS};
 use super::{After, Connection, Incoming, Next, State};
 
+/// Bytes written to one connection in one pass: then it is another's turn. Beyond this, copying alone delays the neighbours.
+const WRITE_BYTES_PER_PASS: usize = 256 * 1024;
+
 impl Connection {
     /// Refuses a request whose head is in the state.
     pub(super) fn refuse_begun(&mut self, status: u16, detail: &str, common: &mut Common) -> Next {
@@ -79,8 +82,9 @@ impl Connection {
             return Next::Wait;
         };
         let after = *after;
-        while *written < bytes.len() {
-            match (&self.stream).write(&bytes[*written..]) {
+        let pause = bytes.len().min(*written + WRITE_BYTES_PER_PASS);
+        while *written < pause {
+            match (&self.stream).write(&bytes[*written..pause]) {
                 Ok(count) if count > 0 => *written += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -88,6 +92,9 @@ impl Connection {
                 }
                 _ => return Next::Close,
             }
+        }
+        if *written < bytes.len() {
+            return Next::Again;
         }
         if after != After::KeepAlive {
             return self.part(after == After::Linger, common);

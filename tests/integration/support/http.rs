@@ -99,6 +99,11 @@ impl Connection {
         })
     }
 
+    /// The socket, for what only a rude client does to it.
+    pub fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Sends exactly these bytes. An error is not one yet: the answer to what was sent before may already be there.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.begun = Instant::now();

@@ -3,11 +3,14 @@
 //! Nothing here asserts a behaviour of weir; it only starts, stops, sends, reads and waits, each with a deadline.
 
 pub mod certs;
+pub mod hostile;
 pub mod http;
+pub mod http_client;
 pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod redis_client;
+pub mod test_gate;
 pub mod test_redis;
 pub mod test_service;
 pub mod unix_http;
