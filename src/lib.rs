@@ -11,4 +11,5 @@ pub mod handlers;
 pub mod http;
 pub mod redis_io;
 pub mod runtime;
+pub mod service;
 pub mod threads;

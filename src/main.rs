@@ -1,3 +1,7 @@
 //! Arguments in, exit status out; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    weir::cli::main(weir::service::run)
+}

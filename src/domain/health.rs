@@ -188,6 +188,8 @@ pub struct Observations {
     pub held: u64,
     /// Entries acknowledged by this process after their handler succeeded.
     pub handled: u64,
+    /// Entries handed over by this process.
+    pub released: u64,
     /// Dead letters written by this process.
     pub dead_letters: u64,
     /// When the last of them was written.

@@ -33,7 +33,7 @@ impl GateHandle {
     }
 
     /// Stops accepting at once, closes who is between two requests, lets the others finish for at most `deadline` (those still
-    /// sending for a second); then [`Gate::run`] returns. Of several calls the earliest deadline holds.
+    /// sending for a second); then [`super::gate::Gate::run`] returns. Of several calls the earliest deadline holds.
     pub fn stop(&self, deadline: Duration) {
         self.tell(Message::Stop(Instant::now() + deadline));
     }

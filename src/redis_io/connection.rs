@@ -23,6 +23,12 @@ const KEEPALIVE_PROBES: u32 = 3;
 /// A connection unused for this long is proved by PING before the next command: servers and proxies close idle ones.
 const PROVE_AFTER: Duration = Duration::from_secs(30);
 
+/// Chooses ring for TLS, for the whole process; later calls change nothing. The redis crate brings no provider of its own.
+pub fn install_tls_provider() {
+    // An error says that one is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// A thread's link to Redis.
 pub struct Link {
     settings: RedisSettings,

@@ -9,6 +9,8 @@ mod repair;
 pub mod scheduler;
 pub mod settler;
 pub mod shared;
+pub mod signals;
+pub mod start;
 pub mod worker;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -455,6 +455,10 @@ impl Settler {
                     "entries could not be handed over, they had been trimmed from the stream"
                 );
             }
+            let released = done.len() as u64;
+            self.parts
+                .board
+                .update(|observed| observed.released += released);
             self.tell_some(done, FromSettler::Released)?;
             self.tell_some(not_ours, FromSettler::NotOurs)?;
             self.tell_some(trimmed, FromSettler::NotOurs)?;
