@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod clock;
+pub mod container_name;
 pub mod logging;
 pub mod shutdown;
 pub mod thread;
