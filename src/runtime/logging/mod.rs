@@ -210,3 +210,6 @@ struct OwnLine<'a> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod process_tests;
