@@ -85,7 +85,7 @@ impl Default for Roots {
 }
 
 /// The consumer's name and where it came from. `environment` looks a variable up; `configured` is `CONSUMER_NAME`. Takes at most
-/// three times [`STEP_TIMEOUT`] for each socket that exists.
+/// three times 500 ms for each socket that exists.
 pub fn consumer_name(
     environment: impl Fn(&str) -> Option<String>,
     configured: Option<&str>,

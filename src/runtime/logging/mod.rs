@@ -1,8 +1,8 @@
 //! The log: one fern formatter, a bounded queue, one writer thread.
 //!
 //! Every thread logs through the `log` macros with key-values and a context as target. The calling thread lays the line out and
-//! masks it ([`layout`]), puts it into the queue or drops it ([`queue`]), and never waits; the writer thread counts repeats, reports
-//! drops and writes to standard output ([`writer`]). A blocked or closed standard output costs lines, never the service.
+//! masks it (`layout`), puts it into the queue or drops it (`queue`), and never waits; the writer thread counts repeats, reports
+//! drops and writes to standard output (`writer`). A blocked or closed standard output costs lines, never the service.
 
 mod layout;
 mod queue;
