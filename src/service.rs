@@ -29,6 +29,7 @@ use crate::redis_io::keys::Keys;
 use crate::redis_io::publish::StreamWriter;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
+use crate::runtime::container_name::{self, Roots};
 use crate::runtime::logging::{self, LogHandle};
 use crate::runtime::shutdown::{Shutdown, ShutdownTrigger, shutdown_pair};
 use crate::runtime::thread::{ThreadError, chain};
@@ -106,7 +107,7 @@ impl Service {
         for warning in &loaded.warnings {
             warn!(target: "config", variable = warning.variable(); "{warning}");
         }
-        let status = run_logged(&settings, handler);
+        let status = run_logged(&settings, &handler);
         flush(&log);
         status
     }
@@ -117,7 +118,7 @@ fn flush(log: &LogHandle) {
     let _ = log.flush(FLUSH_TIMEOUT);
 }
 
-fn run_logged(settings: &Arc<Settings>, handler: Arc<dyn Handler>) -> ExitStatus {
+fn run_logged(settings: &Arc<Settings>, handler: &Arc<dyn Handler>) -> ExitStatus {
     let started = clock::now();
     connection::install_tls_provider();
     let (signal_events, signals_rx) = bounded(signals::QUEUE_MAX);
@@ -135,7 +136,7 @@ fn run_logged(settings: &Arc<Settings>, handler: Arc<dyn Handler>) -> ExitStatus
         Reached::GivenUp(status) => status,
         Reached::Ready => {
             let supervisor = Supervisor::new(reports_tx, reports);
-            match Running::start(settings, keys, &handler, supervisor, started) {
+            match Running::start(settings, keys, handler, supervisor, started) {
                 Ok(running) => running.until_stopped(&signals_rx),
                 Err(failure) => failed("service could not be started", failure.as_ref()),
             }
@@ -468,7 +469,7 @@ fn start_consuming(
     };
     supervisor.start_once("settler", move || settler::run(settler))?;
     for number in 0..delivery.workers {
-        let (jobs, reports, handler) = (jobs.clone(), reports_tx.clone(), Arc::clone(&handler));
+        let (jobs, reports, handler) = (jobs.clone(), reports_tx.clone(), Arc::clone(handler));
         supervisor.start_restartable(&format!("worker-{number}"), move || {
             let (jobs, reports, handler) = (jobs.clone(), reports.clone(), Arc::clone(&handler));
             move || worker::run(&jobs, &reports, &handler)
@@ -491,12 +492,18 @@ fn start_consuming(
     Ok(control_tx)
 }
 
+/// `CONSUMER_NAME`, else the container's name, else the pod's, else the service's.
 fn consumer_name(settings: &Settings) -> String {
-    settings
-        .consumer
-        .name
-        .clone()
-        .unwrap_or_else(|| settings.service.name.clone())
+    let environment = |name: &str| std::env::var(name).ok();
+    let configured = settings.consumer.name.as_deref();
+    let (name, source) = container_name::consumer_name(
+        environment,
+        configured,
+        &settings.service.name,
+        &Roots::default(),
+    );
+    info!(target: "container-name", consumer = name.as_str(), source:% = source; "consumer name chosen");
+    name
 }
 
 /// SIGUSR1: what the threads observe, in one line.
