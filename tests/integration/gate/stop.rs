@@ -51,7 +51,7 @@ fn running_requests_finish_idle_ones_go_and_senders_get_a_last_moment() {
     assert_eq!(answer.header("connection"), Some("close"));
     let answer = running.answer();
     assert_eq!(
-        (answer.text(), answer.header("connection")),
+        (answer.text().as_str(), answer.header("connection")),
         ("slow", Some("close"))
     );
     assert_eq!(slow_head.answer().status, 408);

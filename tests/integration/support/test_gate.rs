@@ -109,7 +109,7 @@ pub fn probe(address: SocketAddr) -> Duration {
     let started = Instant::now();
     let mut client = Client::connect(address);
     let answer = client.ask(get("/health/live"));
-    assert_eq!((answer.status, answer.text()), (200, "OK"));
+    assert_eq!((answer.status, answer.text().as_str()), (200, "OK"));
     started.elapsed()
 }
 
