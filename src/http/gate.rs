@@ -154,7 +154,8 @@ enum Accept {
 
 impl Gate {
     /// Prepares a gate for `listener` (see [`listen`]). The two queues must have room for at least twice
-    /// `limits.connections`: a request taken back leaves its husk in the queue until a worker comes to it.
+    /// `limits.connections`: a request taken back leaves its husk in the queue until a worker comes to it. What workers begin and
+    /// answer only later (publish requests) must stay well below `limits.connections`: begun requests keep their places.
     ///
     /// # Errors
     /// Limits that contradict each other, or a system that refuses poll, wake-up or a spare descriptor.
@@ -316,24 +317,25 @@ impl Gate {
         goes
     }
 
-    fn read_messages(&mut self) {
+    /// Does what other threads have asked for; how many messages there were.
+    fn read_messages(&mut self) -> usize {
         self.mailbox.open();
+        let mut count = 0;
         while let Some(message) = self.mailbox.take() {
+            count += 1;
             match message {
                 Message::Answer(answer) => {
                     let place = answer.token.place;
                     if let Some(connection) = self.places.get_mut(place) {
-                        let next = connection.answered(
-                            answer.token.generation,
-                            answer.bytes,
-                            &mut self.common,
-                        );
+                        let generation = answer.token.generation;
+                        let next = connection.answered(generation, answer.bytes, &mut self.common);
                         self.settle(place, next);
                     }
                 }
                 Message::Stop(deadline) => self.begin_stop(deadline),
             }
         }
+        count
     }
 
     fn begin_stop(&mut self, deadline: Instant) {
@@ -443,12 +445,18 @@ impl Gate {
             if let Some(times) = self.full.due(self.common.now) {
                 warn!(target: CONTEXT, times, connections = self.places.taken(); "all places are taken");
             }
-            // Workers may have answered meanwhile: who counts as begun or queued may be idle by now, and goes before a probe does.
+            // Workers answer while we look: who counted as begun a moment ago may be idle by now, and goes before a probe does.
             self.read_messages();
-            if !self.places.has_room(loopback) && !self.make_room(loopback) {
-                let _ = turn_away_newcomer(&stream, &self.common);
-                return;
+            while !self.places.has_room(loopback) && !self.make_room(loopback) {
+                if self.read_messages() == 0 {
+                    let _ = turn_away_newcomer(&stream, &self.common);
+                    return;
+                }
             }
+        }
+        if self.common.stopping {
+            // One of those messages was the stop.
+            return;
         }
         let common = &self.common;
         let place = self.places.insert(loopback, |place| {

@@ -73,7 +73,7 @@ fn two_thousand_held_connections_do_not_keep_a_probe_out() {
             0 => b"",
             1 => b"GET /health/live HTTP/1.1\r\nA: b",
             2 => b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nbegin",
-            _ => b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n",
+            _ => b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n",
         };
         let _ = stream.write_all(bytes);
         held.push(stream);
@@ -274,7 +274,7 @@ fn memory_and_threads_stay_within_their_bounds_whatever_two_thousand_clients_sen
         "c".repeat(100_000)
     );
     let many = format!(
-        "GET /stuck HTTP/1.1\r\nHost: a\r\n{}\r\n",
+        "GET /slow HTTP/1.1\r\nHost: a\r\n{}\r\n",
         "d: e\r\n".repeat(60)
     );
     let mut held = Vec::new();
