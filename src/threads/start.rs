@@ -42,7 +42,7 @@ pub fn reach_redis(
     let mut warned_at = began;
     let mut link = Link::new(&settings.redis, &settings.service.name, "start");
     for attempt in 1..=attempts {
-        info!(target: CONTEXT, attempt, maxRetries = attempts, address:% = settings.redis.address; "Connection attempt");
+        info!(target: CONTEXT, attempt, maxRetries = attempts, address:% = settings.redis.address; "Connection attempt {attempt}/{attempts}");
         let error = match try_once(&mut link, settings, keys) {
             Ok(()) => return Reached::Ready,
             Err(error) => error,
@@ -50,7 +50,7 @@ pub fn reach_redis(
         let (reason, delay) = (error.reason().code(), settings.start.delay_after(attempt));
         warn!(
             target: CONTEXT, attempt, maxRetries = attempts, reason, error:% = error, delayMs = clock::millis(delay);
-            "Connection attempt failed"
+            "Connection attempt {attempt}/{attempts} failed"
         );
         if let Some(status) = beyond_help(&error) {
             return Reached::GivenUp(status);
