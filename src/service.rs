@@ -285,7 +285,7 @@ impl Running {
         self.announced = true;
         let interval = self.settings.test_event_interval.map(clock::millis);
         info!(
-            target: CONTEXT, version = env!("CARGO_PKG_VERSION"), service = self.settings.service.name.as_str(),
+            target: CONTEXT, version = env!("CARGO_PKG_VERSION"), serviceVersion = self.settings.service.version.as_str(),
             group = self.keys.group.as_str(), consumer = consumer.as_str(), stream = self.keys.stream.as_str(),
             port = self.address.port(), testEvents = interval.is_some(), testEventIntervalMs = interval,
             startMs = clock::now() - self.started;

@@ -169,6 +169,12 @@ fn classify(error: &RedisError) -> ErrorClass {
     let detail = error.detail().unwrap_or_default();
     match error.code() {
         Some("ERR") if detail.contains("max number of clients") => ErrorClass::Wait,
+        // XGROUP and XINFO say so without a code of its own.
+        Some("ERR")
+            if detail.contains("requires the key to exist") || detail.contains("no such key") =>
+        {
+            ErrorClass::Repair
+        }
         Some("ERR") if detail.contains("user_script") || detail.contains("running script") => {
             WRAPPED_CODES
                 .iter()
@@ -262,6 +268,11 @@ mod tests {
             (
                 "WRONGTYPE Operation against a key holding the wrong kind of value",
                 ErrorClass::WrongType,
+            ),
+            ("ERR no such key", ErrorClass::Repair),
+            (
+                "ERR The XGROUP subcommand requires the key to exist. Note that",
+                ErrorClass::Repair,
             ),
             ("ERR unknown command 'XFOO'", ErrorClass::Refused),
             (

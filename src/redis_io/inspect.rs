@@ -46,12 +46,7 @@ pub fn group_state(link: &mut Link, keys: &Keys) -> Result<GroupState, RedisIoEr
         link,
         redis::cmd("XINFO").arg("GROUPS").arg(&keys.stream),
         "XINFO GROUPS",
-    );
-    let groups = match groups {
-        // "no such key" has no code of its own.
-        Err(error) if error.text.contains("no such key") => return Err(missing(keys)),
-        other => other?,
-    };
+    )?;
     let group = values::array(groups)
         .unwrap_or_default()
         .into_iter()

@@ -215,6 +215,10 @@ impl Dispatcher {
 
     fn on_worker(&mut self, report: JobReport<Body>) {
         self.idle_workers += 1;
+        let unix_ms = clock::unix_ms();
+        self.parts
+            .board
+            .update(|observed| observed.last_message_unix_ms = Some(unix_ms));
         self.lanes.finish(clock::now(), report, random());
     }
 

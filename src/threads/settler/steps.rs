@@ -1,0 +1,123 @@
+//! The settler's steps: each carries out one kind of order; what fails stays in its list.
+
+use log::{debug, warn};
+
+use super::{CONTEXT, CURSOR_EVERY, FromSettler, Settler};
+use crate::domain::entry_id::EntryId;
+use crate::redis_io::lease::Membership;
+use crate::redis_io::settle::{self, FencedAnswer, IDS_MAX};
+use crate::runtime::clock;
+use crate::threads::Halt;
+
+impl Settler {
+    pub(super) fn renew(&mut self, membership: &Membership) -> Result<(), Halt> {
+        while !self.todo.renewals.is_empty() {
+            let at = clock::now();
+            let chunk = self.todo.renewals.len().min(IDS_MAX);
+            let answer = settle::renew(
+                &mut self.link,
+                &self.parts.keys,
+                membership,
+                &self.todo.renewals[..chunk],
+            )?;
+            let FencedAnswer {
+                done,
+                not_ours,
+                trimmed,
+            } = answer.ok_or(Halt::NameLost)?;
+            self.todo.renewals.drain(..chunk);
+            self.tell_some(done, |ids| FromSettler::Renewed { ids, at })?;
+            self.tell_lost(not_ours, trimmed)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn count(&mut self, membership: &Membership) -> Result<(), Halt> {
+        while !self.todo.counts.is_empty() {
+            let at = clock::now();
+            let chunk = self.todo.counts.len().min(IDS_MAX);
+            let answer = settle::count(
+                &mut self.link,
+                &self.parts.keys,
+                membership,
+                &self.todo.counts[..chunk],
+            )?;
+            let FencedAnswer {
+                done,
+                not_ours,
+                trimmed,
+            } = answer.ok_or(Halt::NameLost)?;
+            self.todo.counts.drain(..chunk);
+            self.tell_some(done, |ids| FromSettler::Counted { ids, at })?;
+            self.tell_lost(not_ours, trimmed)?;
+        }
+        Ok(())
+    }
+
+    /// The one write that needs no fence: the handler succeeded, whoever owns the entry now.
+    pub(super) fn acknowledge(&mut self) -> Result<(), Halt> {
+        while !self.todo.acknowledgements.is_empty() {
+            let chunk = self.todo.acknowledgements.len().min(IDS_MAX);
+            let acknowledged = settle::acknowledge(
+                &mut self.link,
+                &self.parts.keys,
+                &self.todo.acknowledgements[..chunk],
+            )?;
+            if acknowledged < chunk as u64 {
+                debug!(target: CONTEXT, asked = chunk, acknowledged; "some entries were no longer pending");
+            }
+            let ids: Vec<EntryId> = self.todo.acknowledgements.drain(..chunk).collect();
+            let count = ids.len() as u64;
+            self.parts
+                .board
+                .update(|observed| observed.handled += count);
+            self.cursor_due = true;
+            self.tell_some(ids, FromSettler::Confirmed)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, membership: &Membership) -> Result<(), Halt> {
+        while !self.todo.releases.is_empty() {
+            let chunk = self.todo.releases.len().min(IDS_MAX);
+            let answer = settle::release(
+                &mut self.link,
+                &self.parts.keys,
+                membership,
+                &self.todo.releases[..chunk],
+            )?;
+            let FencedAnswer {
+                done,
+                not_ours,
+                trimmed,
+            } = answer.ok_or(Halt::NameLost)?;
+            self.todo.releases.drain(..chunk);
+            if !trimmed.is_empty() {
+                warn!(
+                    target: CONTEXT, count = trimmed.len();
+                    "entries could not be handed over, they had been trimmed from the stream"
+                );
+            }
+            let released = done.len() as u64;
+            self.parts
+                .board
+                .update(|observed| observed.released += released);
+            self.tell_some(done, FromSettler::Released)?;
+            self.tell_some(not_ours, FromSettler::NotOurs)?;
+            self.tell_some(trimmed, FromSettler::NotOurs)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_cursor(&mut self) -> Result<(), Halt> {
+        let now = clock::now();
+        if self.cursor_due && now >= self.last_cursor + clock::millis(CURSOR_EVERY) {
+            let cursor = settle::write_cursor(&mut self.link, &self.parts.keys)?;
+            self.cursor_due = false;
+            self.last_cursor = now;
+            self.parts.memory.set_cursor(cursor);
+            self.tell(FromSettler::CursorWritten)?;
+        }
+        Ok(())
+    }
+}
