@@ -312,7 +312,8 @@ fn what_a_killed_service_had_not_acknowledged_is_handled_by_the_next() {
     wait_until("acknowledged", SOON, || settled(&redis));
     // Handled, but not acknowledged: the state in which a crash does most harm.
     redis.set_user("worker", &["-xack"]);
-    let ids = add_many(&redis, 50);
+    // As many as it holds before it knows how fast its handler is, so that none has to wait for an acknowledgement.
+    let ids = add_many(&redis, 8);
     for id in &ids {
         first.wait_handled(id);
     }

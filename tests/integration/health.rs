@@ -147,7 +147,6 @@ fn errors_are_problems_with_a_correlation_id() {
     let mut service = TestService::start(&redis);
     let port = service.port();
     for (method, path, status, allow) in [
-        ("GET", "/", 404, None),
         ("GET", "/nowhere", 404, None),
         ("GET", "/health/", 404, None),
         ("POST", "/health", 405, Some("GET, HEAD")),

@@ -239,7 +239,13 @@ fn one_line_says_what_runs() {
     let redis = TestRedis::start();
     let mut service = TestService::start(&redis);
     let port = service.port().to_string();
-    let parts = ["1.0.0", SERVICE_NAME, "weir-1", STREAM, &port];
+    let parts = [
+        env!("CARGO_PKG_VERSION"),
+        SERVICE_NAME,
+        "weir-1",
+        STREAM,
+        &port,
+    ];
     service.wait_for_line(
         "one INFO line with version, group, consumer, stream, port",
         SOON,
@@ -284,7 +290,7 @@ fn group_start_at_the_end_leaves_what_is_there() {
 
 /// A group whose old service took three entries and never came back to them.
 fn with_old_pending(redis: &TestRedis) -> Vec<String> {
-    let ids = (1..=3)
+    let ids: Vec<String> = (1..=3)
         .map(|number| redis.add_event("order.created", &format!("order-{number}")))
         .collect();
     redis.run::<()>(&["XGROUP", "CREATE", STREAM, SERVICE_NAME, "0"]);
@@ -298,6 +304,20 @@ fn with_old_pending(redis: &TestRedis) -> Vec<String> {
         ">",
     ];
     redis.run::<redis::Value>(&words);
+    // An hour without a sign of life.
+    for id in &ids {
+        let words = [
+            "XCLAIM",
+            STREAM,
+            SERVICE_NAME,
+            "deno-1",
+            "0",
+            id,
+            "IDLE",
+            "3600000",
+        ];
+        redis.run::<redis::Value>(&words);
+    }
     ids
 }
 

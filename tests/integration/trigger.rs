@@ -128,8 +128,8 @@ fn a_body_must_be_a_small_json_object_and_a_refused_one_uses_nothing_up() {
     let port = service.port();
     let large = format!("{{\"x\":\"{}\"}}", "x".repeat(16 * 1024));
     for (headers, body, status) in [
-        (vec![JSON], "[1,2]", 400),
-        (vec![JSON], "\"text\"", 400),
+        (vec![JSON], "[1,2]", 422),
+        (vec![JSON], "\"text\"", 422),
         (vec![JSON], "{\"open\":", 400),
         (vec![("Content-Type", "text/plain")], "{}", 415),
         (vec![JSON], &*large, 413),
