@@ -76,6 +76,9 @@ fn the_detailed_page_holds_every_field() {
     assert_eq!(before["checks"]["eventStream"]["lastMessage"], Value::Null);
     let id = redis.add_event("order.created", "order-1");
     service.wait_handled(&id);
+    wait_until("the time of the last message", SOON, || {
+        is_timestamp(&http::get(port, "/health").json()["checks"]["eventStream"]["lastMessage"])
+    });
     let page = http::get(port, "/health");
     assert_eq!(page.status, 200);
     expect_common_headers(&page);

@@ -4,12 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::redis_client::STREAM;
 use crate::support::test_service::{SERVICE_NAME, ServiceOptions};
-use crate::support::unix_http::{Behaviour, FakeDocker};
+use crate::support::unix_http::{Behaviour, CONTAINER_ID, FakeDocker};
 use crate::support::{TestRedis, TestService, http, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
-/// An id as Docker gives its containers for a host name.
-const CONTAINER_ID: &str = "0123456789ab";
 
 #[track_caller]
 fn expect_name(redis: &TestRedis, options: ServiceOptions, name: &str) {

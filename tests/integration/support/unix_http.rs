@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+/// A container's short id, as Docker gives it for a host name.
+pub const CONTAINER_ID: &str = "0123456789ab";
+
 /// What the socket does with every request.
 #[derive(Debug, Clone)]
 pub enum Behaviour {
@@ -26,7 +29,7 @@ impl Behaviour {
     pub fn container_named(name: &str) -> Self {
         Self::Answer {
             status: 200,
-            body: serde_json::json!({ "Id": "0123", "Name": format!("/{name}") }).to_string(),
+            body: serde_json::json!({ "Id": format!("{CONTAINER_ID}{}", "c".repeat(52)), "Name": format!("/{name}") }).to_string(),
         }
     }
 }
