@@ -62,6 +62,8 @@ pub enum DeadLetterReason {
     Abandoned,
     /// It was pending before weir joined the group, and `ADOPT_PENDING` says so.
     Adopted,
+    /// The stream was trimmed before it was done, and then the process stopped: nobody else could have handled it.
+    Trimmed,
 }
 
 impl DeadLetterReason {
@@ -73,6 +75,7 @@ impl DeadLetterReason {
             Self::Exhausted(_) => "deliveries_exhausted",
             Self::Abandoned => "abandoned_by_dying_consumers",
             Self::Adopted => "pending_before_adoption",
+            Self::Trimmed => "trimmed_before_done",
         }
     }
 
@@ -83,6 +86,10 @@ impl DeadLetterReason {
             Self::Rejected(reason) | Self::Exhausted(reason) => reason.clone(),
             Self::Abandoned => "every consumer that handled it died while it did".to_owned(),
             Self::Adopted => "it was pending before weir first joined the group".to_owned(),
+            Self::Trimmed => {
+                "the stream was trimmed before its handler was done, and the process stopped"
+                    .to_owned()
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::settler::FromSettler;
 use crate::domain::Millis;
 use crate::domain::event::Body;
 use crate::domain::health::{Activity, Loop};
-use crate::domain::lanes::{Job, JobReport, LaneLimits, Lanes, Order};
+use crate::domain::lanes::{Job, JobReport, LaneLimits, Lanes, Order, UNCONFIRMED};
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::thread::ThreadError;
@@ -201,7 +201,7 @@ impl Dispatcher {
                 if self.generation != Some(generation) {
                     // Read under a name that was lost meanwhile: none of them begins before its lease is confirmed.
                     for arrival in &mut arrivals {
-                        arrival.leased_at = 0;
+                        arrival.leased_at = UNCONFIRMED;
                     }
                 }
                 self.lanes.admit(now, arrivals);
@@ -237,7 +237,7 @@ impl Dispatcher {
             }
             FromSettler::NotOurs(ids) => self.lanes.forget(&ids),
             FromSettler::StreamReplaced => self.lanes.stream_replaced(),
-            FromSettler::CursorWritten => self.lanes.cursor_written(),
+            FromSettler::CursorWritten(cursor) => self.lanes.cursor_written(cursor),
             FromSettler::NameLost => {
                 self.generation = None;
                 warn!(target: CONTEXT, held = self.lanes.held(); "name lease lost; nothing begins before its own lease is confirmed again");

@@ -71,8 +71,8 @@ pub enum FromSettler {
     Released(Vec<EntryId>),
     /// No longer ours to settle.
     NotOurs(Vec<EntryId>),
-    /// The cursor was written after everything confirmed so far.
-    CursorWritten,
+    /// The cursor was written: a repair begins here.
+    CursorWritten(EntryId),
     /// Our name lease is gone.
     NameLost,
     /// The stream is a new one.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 use log::{error, warn};
 
+use crate::domain::Millis;
 use crate::domain::disposition::{CallError, CallResult};
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::Body;
@@ -32,7 +33,7 @@ pub fn run(
         let runs = job
             .runs
             .into_iter()
-            .map(|run| handle_run(run, handler.as_ref(), &mut calls))
+            .map(|run| handle_run(run, job.begin_before, handler.as_ref(), &mut calls))
             .collect();
         let elapsed_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         reports
@@ -46,11 +47,19 @@ pub fn run(
     Ok(())
 }
 
-fn handle_run(run: Run<Body>, handler: &dyn Handler, calls: &mut u32) -> RunReport<Body> {
+fn handle_run(
+    run: Run<Body>,
+    begin_before: Millis,
+    handler: &dyn Handler,
+    calls: &mut u32,
+) -> RunReport<Body> {
     let Run { lane, mut entries } = run;
     let mut done: Vec<EntryId> = Vec::with_capacity(entries.len());
     let mut failed = None;
-    while let Some(entry) = entries.pop_front() {
+    // After that its leases may have ended while the process was stopped or earlier calls were slow: it goes back as it is.
+    while clock::now() < begin_before
+        && let Some(entry) = entries.pop_front()
+    {
         let began_unix_ms = clock::unix_ms();
         *calls += 1;
         match call(&entry, handler) {

@@ -61,16 +61,23 @@ pub struct Entry<T> {
     pub attempts_unix_ms: Option<(u64, u64)>,
     /// Redis' count already stands for the next call.
     pub(super) charged: bool,
-    /// The new count is being written.
-    pub(super) counting: bool,
     /// A call has begun in this process: later arrivals do not overtake it.
     pub(super) begun: bool,
     /// Not before this moment.
     pub(super) due: Millis,
-    /// Came from a consumer that died.
-    pub(super) redelivered: bool,
-    /// May have killed its consumer: runs alone.
-    pub(super) suspect: bool,
+    /// What may run beside it.
+    pub(super) class: Class,
+}
+
+/// What may run beside an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Anything.
+    Plain,
+    /// It came from a consumer that died: no suspect.
+    Redelivered,
+    /// It may have killed its consumer: nothing that is redelivered.
+    Suspect,
 }
 
 impl<T> Entry<T> {
@@ -92,6 +99,9 @@ pub struct Run<T> {
 /// What a worker gets: runs of different lanes.
 #[derive(Debug)]
 pub struct Job<T> {
+    /// No call of this job begins at this moment or later: the first of its leases is no longer fresh then. What has not begun
+    /// goes back untouched. It covers calls that turn out slower than the mean and a process that was stopped within a job.
+    pub begin_before: Millis,
     /// The runs.
     pub runs: Vec<Run<T>>,
 }
@@ -131,7 +141,9 @@ pub struct JobReport<T> {
     pub elapsed_us: u64,
 }
 
-/// What is asked of the settler. Each entry in an order is held until the settler has answered for it.
+/// What is asked of the settler, which works in this order and answers for each entry, however long Redis is away; an entry is held
+/// until then. Acknowledgements, dead letters and releases are answered by [`super::Lanes::confirmed`] or
+/// [`super::Lanes::forget`], counts and renewals by `counted`, `renewed`, `trimmed` or `lost`.
 #[derive(Debug)]
 pub enum Order<T> {
     /// Acknowledge: their handlers succeeded.

@@ -84,7 +84,8 @@ impl Flow {
         let active = held.saturating_sub(held_back);
         let room = bound.saturating_sub(active + self.outstanding);
         let hard_room = self.held_max.saturating_sub(held + self.outstanding);
-        let byte_room = self.bytes_max.saturating_sub(bytes) / self.entry_bytes.max(1);
+        let entry_bytes = self.entry_bytes.max(1);
+        let byte_room = self.bytes_max.saturating_sub(bytes) / entry_bytes;
         let byte_room = byte_room.saturating_sub(self.outstanding);
         // One entry larger than the whole budget must still get through, alone.
         let byte_room = if held + self.outstanding == 0 {
@@ -94,7 +95,11 @@ impl Flow {
         };
         let lot = room.min(hard_room).min(byte_room);
         let nothing_moves = active + self.outstanding == 0;
-        if lot == 0 || (lot < bound.div_ceil(4) && !nothing_moves) {
+        // What could be active at best: a lot that the other bounds never allow is not waited for.
+        let attainable = bound
+            .min(self.held_max.saturating_sub(held_back))
+            .min(self.bytes_max / entry_bytes);
+        if lot == 0 || (lot < attainable.div_ceil(4) && !nothing_moves) {
             return 0;
         }
         self.outstanding += lot;
@@ -130,6 +135,7 @@ mod tests {
         flow.finished(4_100, 5_000);
         assert_eq!(flow.bound(4_200), 1000);
         assert_eq!(flow.bound(8_999), 1000);
+        assert_eq!(flow.bound(9_000), 8);
         assert_eq!(flow.bound(60_000), 8);
     }
 

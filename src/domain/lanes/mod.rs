@@ -8,16 +8,23 @@ mod entry;
 mod flow;
 mod leases;
 mod outcome;
+#[cfg(test)]
+mod properties;
 mod queue;
+#[cfg(test)]
+mod tests;
+mod turns;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 
+use entry::Class;
 pub use entry::{
     Arrival, Entry, FailedCall, Job, JobReport, LaneKey, Order, Origin, Released, Run, RunReport,
 };
 use flow::Flow;
-use leases::is_fresh;
+pub use leases::UNCONFIRMED;
+pub use outcome::RETRY_WAIT_MAX;
 
 use super::Millis;
 use super::backoff::Backoff;
@@ -58,7 +65,10 @@ pub struct LaneLimits {
 enum Place {
     Waiting,
     Running,
+    /// In an order to acknowledge or to dead-letter.
     Settling,
+    /// In an order to release: a renewal would take it back.
+    Releasing,
 }
 
 #[derive(Debug)]
@@ -74,19 +84,26 @@ struct Held {
     place: Place,
 }
 
-/// What the run with a worker consists of.
-#[derive(Debug, Clone, Copy)]
-struct RunKind {
-    redelivered: bool,
-    suspect: bool,
+/// What a lane is doing. From `Counting` to the end of `Running` it has its turn, and [`Class`] says who may have theirs beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    /// Its head waits for a moment or for a lease, or it is about to be looked at.
+    Resting,
+    /// In one of the lists.
+    Listed,
+    /// The count of this entry, its head, is being written.
+    Counting(EntryId, Class),
+    /// It is written, and the next worker takes the head.
+    Counted(EntryId, Class),
+    /// A run is with a worker.
+    Running(Class),
 }
 
 #[derive(Debug)]
 struct Lane<T> {
+    /// In id order, except that one whose call has begun stays in front.
     queue: VecDeque<Entry<T>>,
-    running: Option<RunKind>,
-    /// In the ready or the deferred list.
-    listed: bool,
+    stand: Stand,
     /// A timer stands for this moment.
     timer: Option<Millis>,
     /// Entries counted as held back behind a waiting head.
@@ -103,16 +120,30 @@ pub struct Lanes<T> {
     held_back: usize,
     waiting: usize,
     running: usize,
-    running_redelivered: usize,
-    running_suspect: bool,
+    /// Entries in an order to release, until it is answered: one that turns out to be trimmed is in nobody else's hands.
+    releasing: HashMap<EntryId, Entry<T>>,
+    /// Lanes whose head may run at once.
     ready: VecDeque<LaneKey>,
-    /// Lanes whose head may not run beside what runs now (suspects).
-    deferred: VecDeque<LaneKey>,
+    /// Lanes whose head needs its count written first.
+    to_count: VecDeque<LaneKey>,
+    /// Lanes whose head is redelivered, suspects among them: first come, first served, so that neither kind starves the other.
+    redelivered: VecDeque<LaneKey>,
+    /// Lanes whose head has just had its count written.
+    counted: VecDeque<LaneKey>,
+    /// Lanes that are `Counting` or `Counted`.
+    counts_open: usize,
+    /// Lanes with a redelivered or suspect head that have their turn.
+    redelivered_turns: usize,
+    /// A suspect has its turn.
+    suspect_turn: bool,
+    /// Who goes first this time, of those that have competed for a place.
+    counted_first: bool,
+    redelivered_first: bool,
     timers: BinaryHeap<Reverse<(Millis, LaneKey)>>,
     next_renewal: Option<Millis>,
     flow: Flow,
     mean_call_us: Option<u64>,
-    settled: HashSet<EntryId>,
+    settled: BTreeSet<EntryId>,
     draining: bool,
     orders: Vec<Order<T>>,
 }
@@ -133,15 +164,21 @@ impl<T> Lanes<T> {
             held_back: 0,
             waiting: 0,
             running: 0,
-            running_redelivered: 0,
-            running_suspect: false,
+            releasing: HashMap::new(),
             ready: VecDeque::new(),
-            deferred: VecDeque::new(),
+            to_count: VecDeque::new(),
+            redelivered: VecDeque::new(),
+            counted: VecDeque::new(),
+            counts_open: 0,
+            redelivered_turns: 0,
+            suspect_turn: false,
+            counted_first: false,
+            redelivered_first: false,
             timers: BinaryHeap::new(),
             next_renewal: None,
             flow,
             mean_call_us: None,
-            settled: HashSet::new(),
+            settled: BTreeSet::new(),
             draining: false,
             orders: Vec::new(),
         }
@@ -171,11 +208,6 @@ impl<T> Lanes<T> {
             return;
         }
         self.bytes += bytes;
-        let renewal = leased_at + self.renewal_interval();
-        self.next_renewal = Some(
-            self.next_renewal
-                .map_or(renewal, |planned| planned.min(renewal)),
-        );
         let held = Held {
             lane: lane.clone(),
             bytes,
@@ -185,13 +217,23 @@ impl<T> Lanes<T> {
             lost: false,
             place: Place::Settling,
         };
+        let renewal = held.renewal_due(self.renewal_interval());
+        self.next_renewal = Some(
+            self.next_renewal
+                .map_or(renewal, |planned| planned.min(renewal)),
+        );
         self.held.insert(id, held);
         if self.settled.contains(&id) {
             self.orders.push(Order::Acknowledge(vec![id]));
             return;
         }
-        let redelivered = origin == Origin::Abandoned;
-        let suspect = redelivered && count >= self.limits.max_deliveries.saturating_sub(1).min(2);
+        let class = if origin != Origin::Abandoned {
+            Class::Plain
+        } else if count >= self.limits.max_deliveries.saturating_sub(1).min(2) {
+            Class::Suspect
+        } else {
+            Class::Redelivered
+        };
         let entry = Entry {
             id,
             body,
@@ -202,126 +244,20 @@ impl<T> Lanes<T> {
             },
             attempts_unix_ms: None,
             charged: origin == Origin::Fresh,
-            counting: false,
             begun: false,
             due: now,
-            redelivered,
-            suspect,
+            class,
         };
         if let Some(reason) = verdict {
             self.order_dead_letter(entry, reason);
-        } else if suspect && count >= self.limits.max_deliveries {
+        } else if class == Class::Suspect && count >= self.limits.max_deliveries {
             self.order_dead_letter(entry, DeadLetterReason::Abandoned);
-        } else if self.draining {
+        } else if self.draining && !self.by_key.contains_key(&lane) {
             self.order_release(vec![(entry, 0)]);
         } else {
             self.queue(&lane, entry);
             self.examine(now, &lane);
         }
-    }
-
-    /// The next job for an idle worker; `idle` workers share what is ready.
-    pub fn take_job(&mut self, now: Millis, idle: usize) -> Option<Job<T>> {
-        let mut room = self.job_entries(idle);
-        let mut runs: Vec<Run<T>> = Vec::new();
-        for _ in 0..self.ready.len() {
-            if room == 0 {
-                break;
-            }
-            let Some(key) = self.ready.pop_front() else {
-                break;
-            };
-            if let Some(run) = self.take_run(now, &key, room, runs.is_empty()) {
-                room -= run.entries.len();
-                let alone = run.entries.front().is_some_and(|entry| entry.redelivered);
-                runs.push(run);
-                if alone {
-                    break;
-                }
-            }
-        }
-        (!runs.is_empty()).then_some(Job { runs })
-    }
-
-    /// Takes the eligible entries from the head of a ready lane.
-    fn take_run(&mut self, now: Millis, key: &LaneKey, room: usize, first: bool) -> Option<Run<T>> {
-        let lane = self.by_key.get_mut(key)?;
-        lane.listed = false;
-        let Some(head) = lane.queue.front() else {
-            self.examine(now, key);
-            return None;
-        };
-        let (redelivered, suspect) = (head.redelivered, head.suspect);
-        if redelivered && !first {
-            lane.listed = true;
-            self.ready.push_back(key.clone());
-            return None;
-        }
-        let suspect_waits = !self.deferred.is_empty();
-        let beside = if suspect {
-            self.running_redelivered > 0 || self.running_suspect
-        } else {
-            redelivered && (self.running_suspect || suspect_waits)
-        };
-        if beside {
-            lane.listed = true;
-            self.deferred.push_back(key.clone());
-            return None;
-        }
-        let room = if redelivered { 1 } else { room };
-        let mut entries = VecDeque::new();
-        while entries.len() < room {
-            let Some(next) = lane.queue.front() else {
-                break;
-            };
-            let fresh = self
-                .held
-                .get(&next.id)
-                .is_some_and(|held| is_fresh(held, now, self.limits.claim_idle));
-            if !next.charged
-                || !fresh
-                || next.due > now
-                || (next.redelivered && !entries.is_empty())
-            {
-                break;
-            }
-            entries.extend(lane.queue.pop_front());
-        }
-        if entries.is_empty() {
-            self.examine(now, key);
-            return None;
-        }
-        lane.running = Some(RunKind {
-            redelivered,
-            suspect,
-        });
-        for entry in &entries {
-            if let Some(held) = self.held.get_mut(&entry.id) {
-                held.place = Place::Running;
-            }
-        }
-        self.waiting -= entries.len();
-        self.running += 1;
-        self.running_redelivered += usize::from(redelivered);
-        self.running_suspect |= suspect;
-        self.recount(key);
-        Some(Run {
-            lane: key.clone(),
-            entries,
-        })
-    }
-
-    fn job_entries(&self, idle: usize) -> usize {
-        if !self.limits.batch {
-            return 1;
-        }
-        let Some(mean) = self.mean_call_us else {
-            return 1;
-        };
-        let budget = usize::try_from(JOB_BUDGET_US / mean.max(1)).unwrap_or(JOB_ENTRIES_MAX);
-        budget
-            .clamp(1, JOB_ENTRIES_MAX)
-            .min(self.waiting.div_ceil(idle.max(1)).max(1))
     }
 
     /// Wakes lanes whose wait is over and orders the renewals that are due.
@@ -365,21 +301,30 @@ impl<T> Lanes<T> {
         self.forget(ids);
     }
 
-    /// These are no longer ours to settle: handed over, lost, or refused.
+    /// An acknowledgement, dead letter or release was answered otherwise: handed over, or refused because it is not ours. Ids that
+    /// are in no such order are left alone: a refused count or renewal is [`Lanes::lost`].
     pub fn forget(&mut self, ids: &[EntryId]) {
         for id in ids {
-            if let Some(held) = self.held.remove(id) {
-                self.bytes -= held.bytes;
+            let place = self.held.get(id).map(|held| held.place);
+            if let Some(Place::Settling | Place::Releasing) = place {
+                self.remove_held(*id);
             }
+        }
+    }
+
+    fn remove_held(&mut self, id: EntryId) {
+        if let Some(held) = self.held.remove(&id) {
+            self.bytes -= held.bytes;
+            self.releasing.remove(&id);
         }
         if self.held.is_empty() {
             self.next_renewal = None;
         }
     }
 
-    /// The cursor was written after everything confirmed so far: a repair begins above it.
-    pub fn cursor_written(&mut self) {
-        self.settled.clear();
+    /// The cursor was written: a repair delivers again from there on, so what was settled below it cannot come back.
+    pub fn cursor_written(&mut self, cursor: EntryId) {
+        self.settled = self.settled.split_off(&cursor);
     }
 
     /// The stream is a new one: old ids mean nothing in it.
@@ -401,39 +346,36 @@ impl<T> Lanes<T> {
         self.flow.reader_restarted();
     }
 
-    /// Ends the handing out: everything that has not begun is released, in lane order; what runs is settled when it ends.
+    /// Ends the handing out. What has not begun is released in lane order, at once, or when the run of its lane ends: before
+    /// that another replica would overtake it. What runs is settled when it ends.
     pub fn drain(&mut self, now: Millis) {
         self.draining = true;
         let mut all = Vec::new();
-        for lane in self.by_key.values_mut() {
-            let wait = match lane.queue.front() {
-                Some(head) if lane.running.is_none() => head.due.saturating_sub(now),
-                _ => 0,
-            };
-            all.extend(lane.queue.drain(..).map(|entry| (entry, wait)));
-            lane.listed = false;
-            lane.timer = None;
-            lane.held_back = 0;
-        }
         self.waiting = 0;
+        self.redelivered_turns = 0;
+        self.suspect_turn = false;
+        self.by_key.retain(|_, lane| {
+            if let Stand::Running(class) = lane.stand {
+                self.redelivered_turns += usize::from(class != Class::Plain);
+                self.suspect_turn |= class == Class::Suspect;
+                self.waiting += lane.queue.len();
+                return true;
+            }
+            let wait = lane
+                .queue
+                .front()
+                .map_or(0, |head| head.due.saturating_sub(now));
+            all.extend(lane.queue.drain(..).map(|entry| (entry, wait)));
+            false
+        });
         self.held_back = 0;
+        self.counts_open = 0;
         self.ready.clear();
-        self.deferred.clear();
+        self.to_count.clear();
+        self.redelivered.clear();
+        self.counted.clear();
         self.timers.clear();
-        self.by_key.retain(|_, lane| lane.running.is_some());
         self.order_release(all);
-    }
-
-    /// Drops what has not begun, because our claim on it is gone; answers how many.
-    pub fn drop_unbegun(&mut self, now: Millis) -> usize {
-        let waiting: Vec<EntryId> = self
-            .held
-            .iter()
-            .filter(|(_, held)| held.place == Place::Waiting)
-            .map(|(id, _)| *id)
-            .collect();
-        self.lost(now, &waiting);
-        waiting.len()
     }
 
     /// What the settler must do, in order; empties the list.

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Entry, FailedCall, JobReport, Lanes, Order, Place, Released, RunReport};
+use super::{Class, Entry, FailedCall, JobReport, Lanes, Order, Place, Released, RunReport};
 use crate::domain::Millis;
 use crate::domain::disposition::{CallError, DeadLetterReason, Disposition, dispose};
 use crate::domain::entry_id::EntryId;
+
+/// The longest wait between two calls of one entry, milliseconds: 23 hours. A release has a day to say how long the entry must
+/// still wait (design), and a target may ask for any `Retry-After`.
+pub const RETRY_WAIT_MAX: Millis = 23 * 60 * 60 * 1_000;
 
 impl<T> Lanes<T> {
     /// Takes in what became of a job. `random` spreads the retries.
@@ -17,37 +21,29 @@ impl<T> Lanes<T> {
             );
         }
         let mut done = Vec::new();
-        for run in report.runs {
-            self.finish_run(now, run, &mut done, random);
+        for run in &report.runs {
+            for id in &run.done {
+                self.settling(*id, Place::Settling);
+                done.push(*id);
+            }
         }
+        // Before what else follows: a release behind it lets others go on with the lane.
         if !done.is_empty() {
             self.orders.push(Order::Acknowledge(done));
         }
-        for key in std::mem::take(&mut self.deferred) {
-            self.ready.push_back(key);
+        for run in report.runs {
+            self.finish_run(now, run, random);
         }
     }
 
-    fn finish_run(&mut self, now: Millis, run: RunReport<T>, done: &mut Vec<EntryId>, random: u64) {
+    fn finish_run(&mut self, now: Millis, run: RunReport<T>, random: u64) {
         let RunReport {
             lane,
-            done: handled,
+            done: _,
             failed,
             untouched,
         } = run;
-        if let Some(kind) = self
-            .by_key
-            .get_mut(&lane)
-            .and_then(|state| state.running.take())
-        {
-            self.running -= 1;
-            self.running_redelivered -= usize::from(kind.redelivered);
-            self.running_suspect &= !kind.suspect;
-        }
-        for id in &handled {
-            self.settling(*id);
-        }
-        done.extend(handled);
+        self.end_turn(&lane);
         let mut waiting: Vec<(Entry<T>, Millis)> = Vec::new();
         if let Some(FailedCall {
             mut entry,
@@ -63,7 +59,7 @@ impl<T> Lanes<T> {
                 .map_or(began_unix_ms, |(first, _)| first);
             entry.attempts_unix_ms = Some((first, began_unix_ms));
             if self.held.get(&entry.id).is_some_and(|held| held.lost) {
-                self.forget(&[entry.id]);
+                self.remove_held(entry.id);
             } else {
                 waiting.extend(self.dispose_failed(now, entry, error, random));
             }
@@ -73,12 +69,17 @@ impl<T> Lanes<T> {
             .map_or(0, |(entry, _)| entry.due.saturating_sub(now));
         for entry in untouched {
             if self.held.get(&entry.id).is_some_and(|held| held.lost) {
-                self.forget(&[entry.id]);
+                self.remove_held(entry.id);
             } else {
                 waiting.push((entry, wait));
             }
         }
         if self.draining {
+            if let Some(state) = self.by_key.get_mut(&lane) {
+                self.waiting -= state.queue.len();
+                waiting.extend(state.queue.drain(..).map(|entry| (entry, wait)));
+            }
+            waiting.sort_by_key(|(entry, _)| (!entry.begun, entry.id));
             self.order_release(waiting);
         } else {
             for (entry, _) in waiting {
@@ -97,11 +98,10 @@ impl<T> Lanes<T> {
         random: u64,
     ) -> Option<(Entry<T>, Millis)> {
         // After its first call here it is judged by its answers, not by how it came.
-        entry.redelivered = false;
-        entry.suspect = false;
+        entry.class = Class::Plain;
         let wait = match dispose(Err(error), entry.calls, self.limits.max_deliveries) {
             Disposition::Acknowledge => {
-                self.settling(entry.id);
+                self.settling(entry.id, Place::Settling);
                 self.orders.push(Order::Acknowledge(vec![entry.id]));
                 return None;
             }
@@ -126,21 +126,19 @@ impl<T> Lanes<T> {
                 )
             }
         };
-        if self.held.get(&entry.id).is_some_and(|held| held.trimmed) {
-            entry.charged = true;
-        }
-        entry.due = now + wait;
+        let wait = wait.min(RETRY_WAIT_MAX);
+        entry.due = now.saturating_add(wait);
         Some((entry, wait))
     }
 
-    pub(super) fn settling(&mut self, id: EntryId) {
+    fn settling(&mut self, id: EntryId, place: Place) {
         if let Some(held) = self.held.get_mut(&id) {
-            held.place = Place::Settling;
+            held.place = place;
         }
     }
 
     pub(super) fn order_dead_letter(&mut self, entry: Entry<T>, reason: DeadLetterReason) {
-        self.settling(entry.id);
+        self.settling(entry.id, Place::Settling);
         let trimmed = self.held.get(&entry.id).is_some_and(|held| held.trimmed);
         self.orders.push(Order::DeadLetter {
             entry,
@@ -149,15 +147,21 @@ impl<T> Lanes<T> {
         });
     }
 
+    /// Hands entries over. One that has gone from the stream cannot be: its body is in our hands only, so it is kept as a dead letter.
     pub(super) fn order_release(&mut self, entries: Vec<(Entry<T>, Millis)>) {
         let mut released = Vec::with_capacity(entries.len());
         for (entry, wait) in entries {
-            self.settling(entry.id);
+            if self.held.get(&entry.id).is_some_and(|held| held.trimmed) {
+                self.order_dead_letter(entry, DeadLetterReason::Trimmed);
+                continue;
+            }
+            self.settling(entry.id, Place::Releasing);
             released.push(Released {
                 id: entry.id,
                 count: entry.calls,
                 wait,
             });
+            self.releasing.insert(entry.id, entry);
         }
         if !released.is_empty() {
             self.orders.push(Order::Release(released));

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use super::leases::is_fresh;
-use super::{Entry, Lane, LaneKey, Lanes, Order, Place};
+use super::turns::is_charged;
+use super::{Class, Entry, Lane, LaneKey, Lanes, Place, Stand};
 use crate::domain::Millis;
-use crate::domain::entry_id::EntryId;
 
 impl<T> Lanes<T> {
     pub(super) fn queue(&mut self, key: &LaneKey, entry: Entry<T>) {
@@ -15,60 +15,53 @@ impl<T> Lanes<T> {
         }
         let lane = self.by_key.entry(key.clone()).or_insert_with(|| Lane {
             queue: VecDeque::new(),
-            running: None,
-            listed: false,
+            stand: Stand::Resting,
             timer: None,
             held_back: 0,
         });
-        // Nearly always the youngest, so the search begins at the back. An entry that has begun keeps its place at the front.
-        let mut place = lane.queue.len();
-        while place > 0 {
-            let before = &lane.queue[place - 1];
-            if !entry.begun && (before.begun || before.id < entry.id) {
-                break;
-            }
-            place -= 1;
-        }
+        let place = if entry.begun {
+            0
+        } else {
+            lane.queue
+                .partition_point(|before| before.begun || before.id < entry.id)
+        };
         lane.queue.insert(place, entry);
         self.waiting += 1;
         self.recount(key);
     }
 
-    /// Puts a lane on the list it belongs to now: ready, waiting for a count, a lease or a moment; or removes it.
+    /// Puts a lane that rests on the list it belongs to now, lets it wait for a moment or a lease, or removes it.
     pub(super) fn examine(&mut self, now: Millis, key: &LaneKey) {
         let Some(lane) = self.by_key.get_mut(key) else {
             return;
         };
-        if lane.running.is_some() || lane.listed {
+        if lane.stand != Stand::Resting {
             self.recount(key);
             return;
         }
-        let Some(head) = lane.queue.front_mut() else {
+        let Some(head) = lane.queue.front() else {
             self.held_back -= lane.held_back;
             self.by_key.remove(key);
             return;
         };
+        let lease = self.held.get(&head.id);
+        let charged = is_charged(head, lease);
         if head.due > now {
             if lane.timer != Some(head.due) {
                 lane.timer = Some(head.due);
                 self.timers.push(Reverse((head.due, key.clone())));
             }
-        } else if !head.charged {
-            if !head.counting {
-                head.counting = true;
-                self.orders
-                    .push(Order::Count(vec![(head.id, head.calls + 1)]));
-            }
-        } else if self
-            .held
-            .get(&head.id)
-            .is_some_and(|held| is_fresh(held, now, self.limits.claim_idle))
+        } else if charged && !lease.is_some_and(|held| is_fresh(held, now, self.limits.claim_idle))
         {
-            lane.listed = true;
-            self.ready.push_back(key.clone());
-        } else {
-            // The renewal that is due long since brings it back here.
+            // The renewal that is due long since brings it back here. Writing a count renews too.
             self.next_renewal = Some(self.next_renewal.map_or(now, |planned| planned.min(now)));
+        } else {
+            lane.stand = Stand::Listed;
+            match head.class {
+                Class::Redelivered | Class::Suspect => self.redelivered.push_back(key.clone()),
+                Class::Plain if charged => self.ready.push_back(key.clone()),
+                Class::Plain => self.to_count.push_back(key.clone()),
+            }
         }
         self.recount(key);
     }
@@ -76,18 +69,11 @@ impl<T> Lanes<T> {
     /// Keeps the number of entries behind waiting heads right.
     pub(super) fn recount(&mut self, key: &LaneKey) {
         if let Some(lane) = self.by_key.get_mut(key) {
-            let waits = lane.running.is_none() && lane.queue.front().is_some_and(|head| head.begun);
+            let waits = !matches!(lane.stand, Stand::Running(_))
+                && lane.queue.front().is_some_and(|head| head.begun);
             let held_back = if waits { lane.queue.len() } else { 0 };
             self.held_back = self.held_back + held_back - lane.held_back;
             lane.held_back = held_back;
         }
-    }
-
-    pub(super) fn find_waiting(&mut self, key: &LaneKey, id: EntryId) -> Option<&mut Entry<T>> {
-        self.by_key
-            .get_mut(key)?
-            .queue
-            .iter_mut()
-            .find(|entry| entry.id == id)
     }
 }

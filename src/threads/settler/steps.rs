@@ -1,6 +1,6 @@
 //! The settler's steps: each carries out one kind of order; what fails stays in its list.
 
-use log::{debug, warn};
+use log::debug;
 
 use super::{CONTEXT, CURSOR_EVERY, FromSettler, Settler};
 use crate::domain::entry_id::EntryId;
@@ -92,19 +92,14 @@ impl Settler {
                 trimmed,
             } = answer.ok_or(Halt::NameLost)?;
             self.todo.releases.drain(..chunk);
-            if !trimmed.is_empty() {
-                warn!(
-                    target: CONTEXT, count = trimmed.len();
-                    "entries could not be handed over, they had been trimmed from the stream"
-                );
-            }
             let released = done.len() as u64;
             self.parts
                 .board
                 .update(|observed| observed.released += released);
             self.tell_some(done, FromSettler::Released)?;
             self.tell_some(not_ours, FromSettler::NotOurs)?;
-            self.tell_some(trimmed, FromSettler::NotOurs)?;
+            // Only we have them: the lanes make dead letters of them.
+            self.tell_lost(Vec::new(), trimmed)?;
         }
         Ok(())
     }
@@ -115,9 +110,17 @@ impl Settler {
             let cursor = settle::write_cursor(&mut self.link, &self.parts.keys)?;
             self.cursor_due = false;
             self.last_cursor = now;
+            let id = cursor.as_deref().and_then(cursor_id);
             self.parts.memory.set_cursor(cursor);
-            self.tell(FromSettler::CursorWritten)?;
+            if let Some(id) = id {
+                self.tell(FromSettler::CursorWritten(id))?;
+            }
         }
         Ok(())
     }
+}
+
+/// The id in a cursor: `p:<lowest pending>` or `d:<last delivered>`.
+fn cursor_id(cursor: &str) -> Option<EntryId> {
+    cursor.split_once(':')?.1.parse().ok()
 }

@@ -1,0 +1,82 @@
+//! The promises, over thousands of random schedules. What is checked, and when, is written in `properties/`.
+
+use proptest::prelude::*;
+
+mod misfortune;
+mod reader;
+mod settler;
+mod workers;
+mod world;
+
+use world::{Plan, World};
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let sizes = (
+        1_usize..5,
+        1_usize..20,
+        1_u32..6,
+        any::<bool>(),
+        1_u64..8,
+        1_u64..60,
+    );
+    let luck = (
+        0_u64..60,
+        0_u64..80,
+        0_u64..100,
+        proptest::option::of(0_usize..300),
+    );
+    (any::<u64>(), sizes, luck).prop_map(|(seed, sizes, luck)| {
+        let (workers, max_in_flight, max_deliveries, batch, lanes, entries) = sizes;
+        let (failing, misfortune, foreign, drain_after) = luck;
+        Plan {
+            seed,
+            workers,
+            max_in_flight,
+            max_deliveries,
+            batch,
+            lanes,
+            entries,
+            failing,
+            misfortune,
+            foreign,
+            drain_after,
+        }
+    })
+}
+
+fn schedules(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(schedules(2_000))]
+
+    #[test]
+    fn every_schedule_keeps_the_promises_and_ends(plan in plans()) {
+        World::new(plan).play();
+    }
+}
+
+proptest! {
+    #![proptest_config(schedules(500))]
+
+    #[test]
+    fn one_worker_and_one_entry_at_a_time_are_enough(plan in plans()) {
+        World::new(Plan { workers: 1, max_in_flight: 1, ..plan }).play();
+    }
+
+    #[test]
+    fn without_misfortune_every_entry_is_called(plan in plans()) {
+        let plan = Plan { misfortune: 0, failing: 0, foreign: 0, drain_after: None, ..plan };
+        let entries = plan.entries;
+        let mut world = World::new(plan);
+        world.play();
+        // A few in a hundred are refused unread.
+        prop_assert!(world.calls as u64 <= entries);
+        prop_assert!(world.calls > 0 || entries < 10);
+    }
+}

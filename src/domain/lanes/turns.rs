@@ -1,0 +1,254 @@
+//! Who goes next: jobs for the workers, and the counts that must be written before a call.
+//!
+//! A count is written when its entry's turn has come, not when it arrives: when the process is killed, every entry whose count is
+//! written and whose call has not begun is charged for a crash it had no part in. So no more of them than workers are open.
+
+use std::collections::VecDeque;
+
+use super::leases::is_fresh;
+use super::{
+    Class, Entry, Held, JOB_BUDGET_US, JOB_ENTRIES_MAX, Job, LaneKey, Lanes, Order, Place, Run,
+    Stand,
+};
+use crate::domain::Millis;
+use crate::domain::entry_id::EntryId;
+
+impl<T> Lanes<T> {
+    /// The next job for an idle worker; `idle` workers share what is ready. To be asked after every event while a worker is idle,
+    /// and before [`Lanes::take_orders`]: it also orders the counts that come next.
+    pub fn take_job(&mut self, now: Millis, idle: usize) -> Option<Job<T>> {
+        loop {
+            let job = self.gather(now, idle);
+            self.order_counts(now);
+            // A lane that was listed for its count may have been found ready meanwhile.
+            if !job.runs.is_empty() {
+                return Some(job);
+            }
+            if self.ready.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    fn gather(&mut self, now: Millis, idle: usize) -> Job<T> {
+        let mut room = self.job_entries(idle);
+        let mut job = Job {
+            begin_before: Millis::MAX,
+            runs: Vec::new(),
+        };
+        while room > 0 {
+            let first = job.runs.is_empty();
+            let Some(key) = self.next_lane(now, first) else {
+                break;
+            };
+            if let Some(run) = self.take_run(now, &key, room, first, &mut job.begin_before) {
+                room -= run.entries.len();
+                let alone = run
+                    .entries
+                    .front()
+                    .is_some_and(|entry| entry.class != Class::Plain);
+                job.runs.push(run);
+                if alone {
+                    break;
+                }
+            }
+        }
+        job
+    }
+
+    fn job_entries(&self, idle: usize) -> usize {
+        if !self.limits.batch {
+            return 1;
+        }
+        let Some(mean) = self.mean_call_us else {
+            return 1;
+        };
+        let budget = usize::try_from(JOB_BUDGET_US / mean.max(1)).unwrap_or(JOB_ENTRIES_MAX);
+        budget
+            .clamp(1, JOB_ENTRIES_MAX)
+            .min(self.waiting.div_ceil(idle.max(1)).max(1))
+    }
+
+    /// A lane whose head can probably run. The two kinds take turns, so that neither starves.
+    fn next_lane(&mut self, now: Millis, first: bool) -> Option<LaneKey> {
+        if !first {
+            // What needed a count or is redelivered begins a job of its own.
+            return self.ready.pop_front();
+        }
+        self.counted_first = !self.counted_first;
+        if self.counted_first {
+            self.next_counted(now).or_else(|| self.ready.pop_front())
+        } else {
+            self.ready.pop_front().or_else(|| self.next_counted(now))
+        }
+    }
+
+    fn next_counted(&mut self, now: Millis) -> Option<LaneKey> {
+        while let Some(key) = self.counted.pop_front() {
+            // A lane that lost its head may have gone since, or be back for another reason.
+            if let Some(Stand::Counted(..)) = self.by_key.get(&key).map(|lane| lane.stand) {
+                return Some(key);
+            }
+        }
+        let (class, charged) = self.next_redelivered(now)?;
+        (charged && self.may_begin(class)).then(|| self.redelivered.pop_front())?
+    }
+
+    /// What stands first among the redelivered: its class, and whether its count is written.
+    fn next_redelivered(&mut self, now: Millis) -> Option<(Class, bool)> {
+        loop {
+            let key = self.redelivered.front()?;
+            let head = self.by_key.get(key).and_then(|lane| lane.queue.front());
+            if let Some(head) = head
+                && head.class != Class::Plain
+            {
+                return Some((head.class, is_charged(head, self.held.get(&head.id))));
+            }
+            // Its head was lost, or an older entry came before it.
+            let key = self.redelivered.pop_front()?;
+            self.rest(now, &key);
+        }
+    }
+
+    /// Takes the eligible entries from the head of a lane that was listed or counted.
+    fn take_run(
+        &mut self,
+        now: Millis,
+        key: &LaneKey,
+        room: usize,
+        first: bool,
+        begin_before: &mut Millis,
+    ) -> Option<Run<T>> {
+        self.end_turn(key);
+        let class = self.by_key.get(key)?.queue.front().map(|head| head.class);
+        let class =
+            class.filter(|class| *class == Class::Plain || (first && self.may_begin(*class)));
+        let room = match class {
+            Some(Class::Plain) => room,
+            Some(_) => 1,
+            None => 0,
+        };
+        let lane = self.by_key.get_mut(key)?;
+        let mut entries: VecDeque<Entry<T>> = VecDeque::new();
+        while entries.len() < room {
+            let Some(next) = lane.queue.front() else {
+                break;
+            };
+            let Some(held) = self.held.get_mut(&next.id) else {
+                break;
+            };
+            let runs = is_charged(next, Some(held))
+                && is_fresh(held, now, self.limits.claim_idle)
+                && next.due <= now
+                && (entries.is_empty() || next.class == Class::Plain);
+            if !runs {
+                break;
+            }
+            held.place = Place::Running;
+            *begin_before = (*begin_before).min(held.fresh_until(self.limits.claim_idle));
+            entries.extend(lane.queue.pop_front());
+        }
+        let Some(class) = class.filter(|_| !entries.is_empty()) else {
+            self.examine(now, key);
+            return None;
+        };
+        lane.stand = Stand::Running(class);
+        self.waiting -= entries.len();
+        self.running += 1;
+        self.begin(class);
+        self.recount(key);
+        Some(Run {
+            lane: key.clone(),
+            entries,
+        })
+    }
+
+    /// Orders the counts of those whose turn it is; redelivered entries and retries take turns.
+    fn order_counts(&mut self, now: Millis) {
+        let mut counts = Vec::new();
+        while self.counts_open < self.limits.workers {
+            self.redelivered_first = !self.redelivered_first;
+            let lane = if self.redelivered_first {
+                self.next_to_raise(now)
+                    .or_else(|| self.to_count.pop_front())
+            } else {
+                self.to_count
+                    .pop_front()
+                    .or_else(|| self.next_to_raise(now))
+            };
+            let Some(key) = lane else {
+                break;
+            };
+            if let Some(count) = self.begin_count(now, &key) {
+                counts.push(count);
+            } else {
+                self.rest(now, &key);
+            }
+        }
+        if !counts.is_empty() {
+            self.orders.push(Order::Count(counts));
+        }
+    }
+
+    /// The count to write for the head of a lane, if its turn has indeed come.
+    fn begin_count(&mut self, now: Millis, key: &LaneKey) -> Option<(EntryId, u32)> {
+        let head = self.by_key.get(key)?.queue.front()?;
+        let (id, class, count) = (head.id, head.class, head.calls + 1);
+        if head.due > now || is_charged(head, self.held.get(&id)) || !self.may_begin(class) {
+            return None;
+        }
+        self.by_key.get_mut(key)?.stand = Stand::Counting(id, class);
+        self.counts_open += 1;
+        self.begin(class);
+        Some((id, count))
+    }
+
+    fn next_to_raise(&mut self, now: Millis) -> Option<LaneKey> {
+        let (class, charged) = self.next_redelivered(now)?;
+        (!charged && self.may_begin(class)).then(|| self.redelivered.pop_front())?
+    }
+
+    fn may_begin(&self, class: Class) -> bool {
+        match class {
+            Class::Plain => true,
+            Class::Redelivered => !self.suspect_turn,
+            Class::Suspect => self.redelivered_turns == 0,
+        }
+    }
+
+    fn begin(&mut self, class: Class) {
+        self.redelivered_turns += usize::from(class != Class::Plain);
+        self.suspect_turn |= class == Class::Suspect;
+    }
+
+    /// A lane's turn is over, or has come to nothing.
+    pub(super) fn end_turn(&mut self, key: &LaneKey) {
+        let Some(lane) = self.by_key.get_mut(key) else {
+            return;
+        };
+        let class = match std::mem::replace(&mut lane.stand, Stand::Resting) {
+            Stand::Resting | Stand::Listed => return,
+            Stand::Counting(_, class) | Stand::Counted(_, class) => {
+                self.counts_open -= 1;
+                class
+            }
+            Stand::Running(class) => {
+                self.running -= 1;
+                class
+            }
+        };
+        self.redelivered_turns -= usize::from(class != Class::Plain);
+        self.suspect_turn &= class != Class::Suspect;
+    }
+
+    /// Puts a lane that was taken from a list where it belongs now.
+    fn rest(&mut self, now: Millis, key: &LaneKey) {
+        self.end_turn(key);
+        self.examine(now, key);
+    }
+}
+
+/// Whether Redis' count stands for the next call. An entry that has gone from the stream has no count any more.
+pub(super) fn is_charged<T>(entry: &Entry<T>, held: Option<&Held>) -> bool {
+    entry.charged || held.is_some_and(|held| held.trimmed)
+}
