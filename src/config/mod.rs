@@ -1,6 +1,6 @@
 //! Configuration: the environment in, checked [`settings::Settings`] out.
 //!
-//! [`table`] is the one list of variables. [`load`] reads them; [`document`] writes them down for `--help` and the README. Nothing
+//! [`table`] is the one list of variables. [`load()`] reads them; [`document`] writes them down for `--help` and the README. Nothing
 //! here connects to anything.
 
 pub mod document;

@@ -1,6 +1,6 @@
 //! Reads single variables by their rules and gathers what is wrong with them, so that one start reports everything.
 //!
-//! Used by [`super::load`] and [`super::redis_link`] only.
+//! Used by [`super::load()`] and [`super::redis_link`] only.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

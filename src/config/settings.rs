@@ -1,6 +1,6 @@
 //! The settings of a running service: every value here is valid, nothing is text that still has to be parsed.
 //!
-//! Made once by [`crate::config::load`]; read by everybody; changed by nobody.
+//! Made once by [`crate::config::load()`]; read by everybody; changed by nobody.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
 //! The one table of variables: parser, `--help`, the README's table, `weir check` and the tests all read it.
 //!
-//! A range stands here with its reason. Bounds between variables are checked in [`super::load`].
+//! A range stands here with its reason. Bounds between variables are checked in [`super::load()`].
 
 use log::LevelFilter;
 

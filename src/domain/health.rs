@@ -1,6 +1,6 @@
 //! Health as a pure question: what was observed, and what follows from it at a given moment.
 //!
-//! Threads write [`Observations`] through the board; HTTP asks [`assess`]. Nothing here touches Redis.
+//! Threads write [`Observations`] through the board; HTTP asks [`assess()`]. Nothing here touches Redis.
 
 use std::collections::{BTreeMap, VecDeque};
 
