@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::support::redis_client::{DEAD_LETTERS, Entry, STREAM};
 use crate::support::test_service::SERVICE_NAME;
 use crate::support::{TestRedis, TestService, http, wait_until};
@@ -388,19 +390,38 @@ fn left_over(redis: &TestRedis) -> BTreeSet<String> {
 #[test]
 fn entries_of_a_dead_consumer_of_other_software_are_taken_over() {
     let redis = TestRedis::start();
-    let service = TestService::configure(&redis)
+    let mut service = TestService::configure(&redis)
         .variable("CLAIM_IDLE_MS", "6000")
         .start_ready();
+    // A stopped weir whose blocking read has run out leaves the next entry to the other software.
+    service.signal(Signal::STOP);
+    wait_until("weir's read has run out", SOON, || {
+        redis
+            .run::<String>(&["INFO", "clients"])
+            .contains("blocked_clients:0")
+    });
     let id = redis.add_event("order.created", "order-1");
-    service.wait_handled(&id);
-    // Read behind weir's back: XREADGROUP races with weir's own blocking read, so the entry is claimed instead.
-    redis.run::<redis::Value>(&["XCLAIM", STREAM, SERVICE_NAME, "gone", "0", &id, "FORCE"]);
+    let read = [
+        "XREADGROUP",
+        "GROUP",
+        SERVICE_NAME,
+        "gone",
+        "STREAMS",
+        STREAM,
+        ">",
+    ];
+    redis.run::<redis::Value>(&read);
+    service.signal(Signal::CONT);
     wait_until(
         "taken over and acknowledged",
         Duration::from_secs(30),
         || settled(&redis),
     );
-    assert_eq!(service.handled_ids(), [id.clone(), id]);
+    assert_eq!(service.handled_ids(), [id]);
+    let line = service.wait_for_line("the old owner", SOON, |line| {
+        line.message() == "entries reclaimed"
+    });
+    assert!(line.text.contains("gone"), "{}", line.text);
 }
 
 #[test]

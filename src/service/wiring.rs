@@ -1,0 +1,208 @@
+//! Which thread gets which channel ends: the picture of the threads, in code.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crossbeam_channel::{Sender, bounded};
+use log::info;
+
+use super::supervisor::Supervisor;
+use crate::config::settings::Settings;
+use crate::domain::Millis;
+use crate::domain::backoff::Backoff;
+use crate::domain::lanes::LaneLimits;
+use crate::handlers::Handler;
+use crate::http::app::App;
+use crate::http::gate::{Gate, GateHandle, listen};
+use crate::http::limits::GateLimits;
+use crate::http::{respond, route};
+use crate::redis_io::keys::Keys;
+use crate::redis_io::publish::StreamWriter;
+use crate::runtime::board::Board;
+use crate::runtime::clock;
+use crate::runtime::container_name::{self, Roots};
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::thread::ThreadError;
+use crate::threads::dispatcher::{self, Control, DispatcherParts};
+use crate::threads::reader::{self, ReaderParts};
+use crate::threads::settler::{self, SettlerParts};
+use crate::threads::shared::{GroupMemory, ReaderLine};
+use crate::threads::{http, publisher, scheduler, worker};
+
+/// Messages of the settler that wait for the dispatcher; it may block, so this is only smoothing.
+const FROM_SETTLER_MAX: usize = 64;
+
+/// Orders that wait for the settler beyond those of held entries (renewals, counts): smoothing too, the dispatcher keeps the rest.
+const ORDERS_MAX: usize = 1_024;
+
+/// Descriptors kept for Redis connections, log, signals, files: what the gate must not use up.
+const DESCRIPTOR_RESERVE: usize = 64;
+
+/// The publisher and the schedule; answers the way into the publisher's queue.
+pub(super) fn start_publishing(
+    settings: &Arc<Settings>,
+    supervisor: &mut Supervisor,
+    writing: &Shutdown,
+) -> Result<Sender<publisher::PublishRequest>, ThreadError> {
+    let (queue, requests) = bounded(publisher::QUEUE_MAX);
+    let (publisher_settings, stop) = (Arc::clone(settings), writing.clone());
+    supervisor.start_restartable("publisher", move || {
+        let (settings, requests, stop) = (
+            Arc::clone(&publisher_settings),
+            requests.clone(),
+            stop.clone(),
+        );
+        let writer = StreamWriter::new(
+            &settings.redis,
+            &settings.service.name,
+            &settings.consumer.stream,
+        );
+        move || publisher::run(writer, &requests, &stop)
+    })?;
+    if let Some(interval) = settings.test_event_interval {
+        let (settings, queue, stop) = (Arc::clone(settings), queue.clone(), writing.clone());
+        supervisor.start_restartable("scheduler", move || {
+            let (settings, queue, stop) = (Arc::clone(&settings), queue.clone(), stop.clone());
+            move || scheduler::run(interval, &settings.service.name, &queue, &stop)
+        })?;
+    }
+    Ok(queue)
+}
+
+/// The gate and the workers behind it; answers the way to the gate and the address it listens at.
+pub(super) fn start_http(
+    settings: &Arc<Settings>,
+    board: &Board,
+    supervisor: &mut Supervisor,
+    publish_queue: Sender<publisher::PublishRequest>,
+    writing: Shutdown,
+    started: Millis,
+) -> Result<(GateHandle, SocketAddr), ThreadError> {
+    let limits = GateLimits::for_this_process(DESCRIPTOR_RESERVE)?;
+    // A request that was taken back leaves its husk in the queue until a worker comes to it.
+    let (health_tx, health) = bounded(2 * limits.connections);
+    let (rest_tx, rest) = bounded(2 * limits.connections);
+    let (published_tx, published) = bounded(http::PUBLISHED_QUEUE_MAX);
+    let publish = http::publish_through(publish_queue, published_tx);
+    let app = Arc::new(App::new(settings, board.clone(), writing, started, publish));
+    let wanted = SocketAddr::new(settings.http.bind, settings.http.port);
+    let listener = listen(wanted).map_err(|failure| format!("listen on {wanted}: {failure}"))?;
+    let address = listener.local_addr()?;
+    let judge = Box::new(|method, path: &str| route::judge(method, path).into());
+    let (gate, handle) = Gate::new(
+        listener,
+        limits,
+        judge,
+        respond::problem,
+        health_tx,
+        rest_tx,
+    )?;
+    supervisor.start_once("gate", move || gate.run().map_err(Into::into))?;
+    for number in 0..http::WORKERS {
+        let (app, handle) = (Arc::clone(&app), handle.clone());
+        let (health, rest, published) = (health.clone(), rest.clone(), published.clone());
+        supervisor.start_restartable(&format!("http-{number}"), move || {
+            // One worker takes nothing but health requests, so that no other route can hold them up.
+            let inbox = if number == 0 {
+                http::Inbox::health_only(health.clone())
+            } else {
+                http::Inbox::everything(health.clone(), rest.clone(), published.clone())
+            };
+            let (app, handle) = (Arc::clone(&app), handle.clone());
+            move || http::run(inbox, &app, |answer| handle.answer(answer))
+        })?;
+    }
+    Ok((handle, address))
+}
+
+/// Reader, dispatcher, workers and settler; answers the way to tell the dispatcher to drain.
+pub(super) fn start_consuming(
+    settings: &Arc<Settings>,
+    keys: &Arc<Keys>,
+    board: &Board,
+    handler: &Arc<dyn Handler>,
+    supervisor: &mut Supervisor,
+    line: ReaderLine,
+    reading: Shutdown,
+) -> Result<Sender<Control>, ThreadError> {
+    let delivery = &settings.delivery;
+    let memory = GroupMemory::default();
+    let name = consumer_name(settings);
+    let (to_dispatcher, from_reader) = bounded(1);
+    let (permits_tx, permits) = bounded(1);
+    let (jobs_tx, jobs) = bounded(delivery.workers);
+    let (reports_tx, reports) = bounded(delivery.workers);
+    let (orders_tx, orders) = bounded(ORDERS_MAX);
+    let (from_settler_tx, from_settler) = bounded(FROM_SETTLER_MAX);
+    let (control_tx, control) = bounded(1);
+    let limits = LaneLimits {
+        workers: delivery.workers,
+        max_in_flight: delivery.max_in_flight,
+        max_in_flight_bytes: delivery.max_in_flight_bytes,
+        claim_idle: clock::millis(delivery.claim_idle),
+        max_deliveries: delivery.max_deliveries,
+        retry: Backoff {
+            base: delivery.retry_backoff,
+            max: delivery.retry_backoff_max,
+        },
+        batch: handler.is_quick(),
+    };
+    let dispatcher = DispatcherParts {
+        from_reader,
+        reports,
+        from_settler,
+        control,
+        jobs: jobs_tx,
+        permits: permits_tx,
+        orders: orders_tx,
+        limits,
+        board: board.clone(),
+    };
+    supervisor.start_once("dispatcher", move || dispatcher::run(dispatcher))?;
+    let settler = SettlerParts {
+        settings: Arc::clone(settings),
+        keys: Arc::clone(keys),
+        name,
+        memory: memory.clone(),
+        orders,
+        dispatcher: from_settler_tx,
+        board: board.clone(),
+    };
+    supervisor.start_once("settler", move || settler::run(settler))?;
+    for number in 0..delivery.workers {
+        let (jobs, reports, handler) = (jobs.clone(), reports_tx.clone(), Arc::clone(handler));
+        supervisor.start_restartable(&format!("worker-{number}"), move || {
+            let (jobs, reports, handler) = (jobs.clone(), reports.clone(), Arc::clone(&handler));
+            move || worker::run(&jobs, &reports, &handler)
+        })?;
+    }
+    let reader = ReaderParts {
+        settings: Arc::clone(settings),
+        keys: Arc::clone(keys),
+        memory,
+        line,
+        permits,
+        dispatcher: to_dispatcher,
+        board: board.clone(),
+        stop: reading,
+    };
+    supervisor.start_restartable("reader", move || {
+        let parts = reader.clone();
+        move || reader::run(parts)
+    })?;
+    Ok(control_tx)
+}
+
+/// `CONSUMER_NAME`, else the container's name, else the pod's, else the service's.
+fn consumer_name(settings: &Settings) -> String {
+    let environment = |name: &str| std::env::var(name).ok();
+    let configured = settings.consumer.name.as_deref();
+    let (name, source) = container_name::consumer_name(
+        environment,
+        configured,
+        &settings.service.name,
+        &Roots::default(),
+    );
+    info!(target: "container-name", consumer = name.as_str(), source:% = source; "consumer name chosen");
+    name
+}
