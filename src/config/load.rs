@@ -124,6 +124,10 @@ fn consumer(
     let name = reader.optional(&table::CONSUMER_NAME);
     let group_start = reader.value(&table::GROUP_START);
     let adopt_pending = reader.value(&table::ADOPT_PENDING);
+    let order_by = reader.value(&table::ORDER_BY);
+    let consumer_expiry = reader.optional(&table::CONSUMER_EXPIRY_MS);
+    let stream_max_length = reader.optional(&table::STREAM_MAX_LENGTH);
+    let stream_max_age = reader.optional(&table::STREAM_MAX_AGE_MS);
     let group = match (group?, service) {
         (Some(group), _) => group,
         (None, Some(service)) => {
@@ -139,6 +143,10 @@ fn consumer(
         group_start: group_start?,
         name: name?,
         adopt_pending: adopt_pending?,
+        order_by: order_by?,
+        consumer_expiry: consumer_expiry?,
+        stream_max_length: stream_max_length?,
+        stream_max_age: stream_max_age?,
     })
 }
 

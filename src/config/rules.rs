@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::settings::GroupStart;
+use super::settings::{GroupStart, OrderBy};
 use crate::domain::entry_id::EntryId;
 
 /// Reads one value.
@@ -429,6 +429,36 @@ impl Rule for StartId {
 
     fn allowed(&self) -> String {
         "0 (everything), $ (only what comes), or an entry id such as 1751154013653-0".to_owned()
+    }
+}
+
+/// What keeps entries in order.
+#[derive(Debug)]
+pub struct Order {
+    /// Longest name of a field, bytes.
+    pub length_max: usize,
+}
+
+impl Rule for Order {
+    type Value = OrderBy;
+
+    fn parse(&self, text: &str) -> Option<OrderBy> {
+        match text {
+            "none" => Some(OrderBy::None),
+            "stream" => Some(OrderBy::Stream),
+            field => {
+                let fits = (1..=self.length_max).contains(&field.len());
+                (fits && field.bytes().all(|byte| byte.is_ascii_graphic()))
+                    .then(|| OrderBy::Field(field.to_owned()))
+            }
+        }
+    }
+
+    fn allowed(&self) -> String {
+        format!(
+            "a field's name (1 to {} printable characters), none, or stream",
+            self.length_max
+        )
     }
 }
 

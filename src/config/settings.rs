@@ -141,6 +141,25 @@ pub struct ConsumerSettings {
     pub name: Option<String>,
     /// `ADOPT_PENDING`.
     pub adopt_pending: AdoptPending,
+    /// `ORDER_BY`.
+    pub order_by: OrderBy,
+    /// `CONSUMER_EXPIRY_MS`: after so much idle time a consumer of other software with nothing pending is removed; `None` never.
+    pub consumer_expiry: Option<Duration>,
+    /// `STREAM_MAX_LENGTH`: entries that may stay in the stream once no group needs them; `None` means no such bound.
+    pub stream_max_length: Option<u64>,
+    /// `STREAM_MAX_AGE_MS`: the same by age.
+    pub stream_max_age: Option<Duration>,
+}
+
+/// `ORDER_BY`: which entries keep their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderBy {
+    /// Those with the same value of this field; an entry without it has a lane of its own.
+    Field(String),
+    /// None: plain parallelism.
+    None,
+    /// All of them, one call at a time.
+    Stream,
 }
 
 /// `GROUP_START`.

@@ -5,8 +5,8 @@
 use log::LevelFilter;
 
 use super::rules::{
-    Address, AnyText, Choice, DelayList, Host, Integer, Interval, Line, Milliseconds, Name, Path,
-    StartId, StreamName, Zone,
+    Address, AnyText, Choice, DelayList, Host, Integer, Interval, Line, Milliseconds, Name, Order,
+    Path, StartId, StreamName, Zone,
 };
 use super::settings::{AdoptPending, LogAggregateId, LogFormat};
 use super::variable::Fallback::{Required, RequiredUnless, Unset, Value};
@@ -128,6 +128,16 @@ variables! {
         any_case: false,
     }, Stream, Value("handle"),
         "What becomes of entries that were pending before weir first joined the group";
+    ORDER_BY: Order = Order { length_max: 64 }, Stream, Value("aggregateId"),
+        "Field whose equal values are handled one after another; none: no order; stream: all one after another";
+    // Below a minute a consumer that only pauses would be removed again and again.
+    CONSUMER_EXPIRY_MS: Milliseconds = Milliseconds { min: 60_000, max: 30 * DAY_MS }, Stream, Unset("never"),
+        "Idle time after which a consumer of other software that has nothing pending is removed";
+    STREAM_MAX_LENGTH: Integer<u64> = Integer::new(1, 1_000_000_000_000, "entries"), Stream, Unset("no trimming"),
+        "Entries kept in the stream; older ones are trimmed once no group needs them",
+        also_called(&["STREAM_MAXLEN", "MAX_STREAM_LENGTH"]);
+    STREAM_MAX_AGE_MS: Milliseconds = Milliseconds { min: 60_000, max: 3_650 * DAY_MS }, Stream, Unset("no trimming"),
+        "Age up to which entries are kept in the stream; older ones are trimmed once no group needs them";
 
     // A worker is a thread; 256 of them keep any handler busy that this service should run in one process.
     WORKERS: Integer<usize> = Integer::new(1, 256, "threads"), Delivery, Value("4"),

@@ -94,6 +94,22 @@ impl Event {
             .filter(|id| correlation::is_valid(id))
     }
 
+    /// The value of a field, known or unknown; the last one where it stands twice.
+    pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        // The usual question, answered without comparing names.
+        if name == b"aggregateId" {
+            return self
+                .fields
+                .get(self.places.aggregate_id)
+                .map(|(_, value)| value.as_slice());
+        }
+        self.fields
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_slice())
+    }
+
     /// All fields, unchanged and in order, unknown ones too.
     pub fn fields(&self) -> &[Field] {
         &self.fields

@@ -197,7 +197,8 @@ pub fn read_new(
     Ok(out)
 }
 
-/// One pass of taking over, at most `budget` entries, beginning at `from` (`-` for the lowest).
+/// One pass of taking over, at most `budget` entries, beginning at `from` (`-` for the lowest). With `expiry`, consumers of other
+/// software that idled so long and have nothing pending are removed.
 ///
 /// # Errors
 /// As sorted by [`ErrorClass`]; `Ok(None)` when our name lease is gone.
@@ -212,6 +213,7 @@ pub fn reclaim(
     scope: Scope<'_>,
     budget: usize,
     claim_idle: Duration,
+    expiry: Option<Duration>,
     from: &str,
 ) -> Result<Option<Reclaim>, RedisIoError> {
     let lease = keys.lease(&membership.name);
@@ -230,6 +232,7 @@ pub fn reclaim(
         HANDED_OVER.as_millis().to_string(),
         HANDED_OVER_WAITING.as_millis().to_string(),
         keys.lease_prefix.clone(),
+        expiry.map_or(0, |expiry| expiry.as_millis()).to_string(),
     ];
     arguments.extend(held.iter().map(ToString::to_string));
     let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();

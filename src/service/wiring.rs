@@ -171,9 +171,9 @@ pub(super) fn start_consuming(
     supervisor.start_once("settler", move || settler::run(settler))?;
     for number in 0..delivery.workers {
         let (jobs, reports, handler) = (jobs.clone(), reports_tx.clone(), Arc::clone(handler));
-        supervisor.start_restartable(&format!("worker-{number}"), move || {
-            let (jobs, reports, handler) = (jobs.clone(), reports.clone(), Arc::clone(&handler));
-            move || worker::run(&jobs, &reports, &handler)
+        // A worker that ends takes its job along, whose entries would stay held for ever: the next process takes them over.
+        supervisor.start_once(&format!("worker-{number}"), move || {
+            worker::run(&jobs, &reports, &handler)
         })?;
     }
     let reader = ReaderParts {

@@ -11,12 +11,12 @@ use log::{info, warn};
 use super::repair::repair_group;
 use super::shared::{GroupMemory, ReaderLine};
 use super::{Halt, Pauses, log_failure, random};
-use crate::config::settings::Settings;
+use crate::config::settings::{OrderBy, Settings};
 use crate::domain::Millis;
 use crate::domain::disposition::DeadLetterReason;
 use crate::domain::entry_codec;
 use crate::domain::entry_id::EntryId;
-use crate::domain::event::{Body, fields_bytes};
+use crate::domain::event::{Body, Event, fields_bytes};
 use crate::domain::health::{Activity, Loop, Reason};
 use crate::domain::lanes::{Arrival, LaneKey, Origin};
 use crate::redis_io::connection::Link;
@@ -39,6 +39,9 @@ pub const READ_COUNT_MAX: usize = 500;
 
 /// Abandoned entries are looked for this often (design).
 const RECLAIM_EVERY: Duration = Duration::from_secs(1);
+
+/// Consumers of other software that expired are looked for this often.
+const EXPIRY_EVERY: Duration = Duration::from_mins(1);
 
 /// Longest wait for permits without a sign of life.
 const PERMIT_WAIT: Duration = Duration::from_secs(1);
@@ -98,6 +101,7 @@ struct Reader {
     own_from: String,
     others_from: String,
     last_reclaim: Option<Millis>,
+    next_expiry: Millis,
     pauses: Pauses,
 }
 
@@ -119,6 +123,7 @@ pub fn run(parts: ReaderParts) -> Result<(), ThreadError> {
         own_from: LOWEST.to_owned(),
         others_from: LOWEST.to_owned(),
         last_reclaim: None,
+        next_expiry: 0,
         pauses: Pauses::default(),
     };
     reader.send(FromReader::Started)?;
@@ -239,6 +244,10 @@ impl Reader {
         if !pass.taken.is_empty() {
             log_reclaimed(&pass.taken);
         }
+        if pass.next.is_some() {
+            // There is more: as soon as there are permits again.
+            self.last_reclaim = None;
+        }
         self.others_from = pass.next.unwrap_or_else(|| LOWEST.to_owned());
         self.hand_on_reclaimed(membership, pass.taken, sent_at)?;
         Ok(())
@@ -251,6 +260,14 @@ impl Reader {
         from: &str,
     ) -> Result<Reclaim, Halt> {
         let claim_idle = self.parts.settings.delivery.claim_idle;
+        let now = clock::now();
+        let expiry = match self.parts.settings.consumer.consumer_expiry {
+            Some(expiry) if now >= self.next_expiry => {
+                self.next_expiry = now + clock::millis(EXPIRY_EVERY);
+                Some(expiry)
+            }
+            _ => None,
+        };
         let pass = group::reclaim(
             &mut self.link,
             &self.parts.keys,
@@ -258,6 +275,7 @@ impl Reader {
             scope,
             self.allowance,
             claim_idle,
+            expiry,
             from,
         )?;
         let pass = pass.ok_or(Halt::NameLost)?;
@@ -308,7 +326,7 @@ impl Reader {
         let RawEntry { id, fields } = entry;
         match entry_codec::decode(id, fields, self.parts.settings.delivery.event_max_bytes) {
             Ok(event) => {
-                let lane = LaneKey::Aggregate(Arc::from(event.aggregate_id()));
+                let lane = lane_of(&event, &self.parts.settings.consumer.order_by);
                 let bytes = event.bytes();
                 Arrival {
                     id,
@@ -399,6 +417,19 @@ impl Reader {
             .dispatcher
             .send(message)
             .map_err(|_| "the dispatcher has gone".into())
+    }
+}
+
+/// Which entries this one must not overlap.
+fn lane_of(event: &Event, order_by: &OrderBy) -> LaneKey {
+    match order_by {
+        OrderBy::None => LaneKey::Own(event.id()),
+        OrderBy::Stream => LaneKey::Stream,
+        OrderBy::Field(name) => match event.field(name.as_bytes()) {
+            // Values that are no UTF-8 may meet in one lane: slower, never out of order.
+            Some(value) => LaneKey::Aggregate(Arc::from(String::from_utf8_lossy(value))),
+            None => LaneKey::Own(event.id()),
+        },
     }
 }
 

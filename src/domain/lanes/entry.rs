@@ -14,6 +14,8 @@ pub enum LaneKey {
     Aggregate(Arc<str>),
     /// An entry without an aggregate: a lane of its own.
     Own(EntryId),
+    /// All entries there are.
+    Stream,
 }
 
 /// How an entry came to us.

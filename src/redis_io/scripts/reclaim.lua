@@ -1,7 +1,7 @@
 -- Takes over entries that nobody works on, or (mode 'own') entries of ours that we do not hold.
 -- KEYS[3] registry; ARGV[4] most entries to take, ARGV[5] idle time in ms that tells an abandoned entry, ARGV[6] mode: all | own,
 -- ARGV[7] id to begin at, ARGV[8] idle time that says handed over, ARGV[9] above it: handed over, not due yet,
--- ARGV[10] lease prefix, from 11: ids we hold. The registry's member @leave is the highest id that stays with consumers of other
+-- ARGV[10] lease prefix, ARGV[11] idle time after which other software's consumers go, 0 never, from 12: ids we hold. The registry's member @leave is the highest id that stays with consumers of other
 -- software.
 -- Answers { next id or '', taken, ids lost to trimming, consumers removed }; taken: { entry, owner, idle, count, owner is weir's }.
 if not holds_lease() then
@@ -13,7 +13,7 @@ local budget, abandoned, own = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == 
 local handed_over, waiting = tonumber(ARGV[8]), tonumber(ARGV[9])
 local leave = redis.call('HGET', KEYS[3], '@leave') or ''
 local held = {}
-for i = 11, #ARGV do
+for i = 12, #ARGV do
   held[ARGV[i]] = true
 end
 local ours = {}
@@ -93,6 +93,18 @@ for name in pairs(ours) do
       redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
       redis.call('HDEL', KEYS[3], name)
       removed[#removed + 1] = name
+    end
+  end
+end
+if ARGV[11] ~= '0' then
+  for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    local facts = {}
+    for i = 1, #consumer, 2 do
+      facts[consumer[i]] = consumer[i + 1]
+    end
+    if not ours[facts.name] and facts.pending == 0 and facts.idle >= tonumber(ARGV[11]) then
+      redis.call('XGROUP', 'DELCONSUMER', stream, group, facts.name)
+      removed[#removed + 1] = facts.name
     end
   end
 end
