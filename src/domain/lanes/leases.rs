@@ -190,7 +190,7 @@ impl Held {
     }
 }
 
-/// Whether a call may begin.
+/// Whether a call may begin. What is lost is in no queue any more.
 pub(super) fn is_fresh(held: &Held, now: Millis, claim_idle: Millis) -> bool {
-    !held.lost && now < held.fresh_until(claim_idle)
+    now < held.fresh_until(claim_idle)
 }

@@ -53,8 +53,8 @@ impl<T> Lanes<T> {
             }
         } else if charged && !lease.is_some_and(|held| is_fresh(held, now, self.limits.claim_idle))
         {
-            // The renewal that is due long since brings it back here. Writing a count renews too.
-            self.next_renewal = Some(self.next_renewal.map_or(now, |planned| planned.min(now)));
+            // Its renewal was due long since: it is ordered or will be by the next tick, and its answer comes back here. A head that
+            // needs its count first does not wait for that, since writing a count renews too.
         } else {
             lane.stand = Stand::Listed;
             match head.class {

@@ -19,12 +19,12 @@ impl<T> Lanes<T> {
     pub fn take_job(&mut self, now: Millis, idle: usize) -> Option<Job<T>> {
         loop {
             let job = self.gather(now, idle);
-            self.order_counts(now);
-            // A lane that was listed for its count may have been found ready meanwhile.
+            let moved = self.order_counts(now);
+            // A lane that was listed for its count, or among the redelivered, may have been found ready meanwhile.
             if !job.runs.is_empty() {
                 return Some(job);
             }
-            if self.ready.is_empty() {
+            if !moved && self.ready.is_empty() {
                 return None;
             }
         }
@@ -163,8 +163,10 @@ impl<T> Lanes<T> {
         })
     }
 
-    /// Orders the counts of those whose turn it is; redelivered entries and retries take turns.
-    fn order_counts(&mut self, now: Millis) {
+    /// Orders the counts of those whose turn it is; redelivered entries and retries take turns. Answers whether a lane moved to
+    /// another list.
+    fn order_counts(&mut self, now: Millis) -> bool {
+        let mut moved = false;
         let mut counts = Vec::new();
         while self.counts_open < self.limits.workers {
             self.redelivered_first = !self.redelivered_first;
@@ -183,11 +185,13 @@ impl<T> Lanes<T> {
                 counts.push(count);
             } else {
                 self.rest(now, &key);
+                moved = true;
             }
         }
         if !counts.is_empty() {
             self.orders.push(Order::Count(counts));
         }
+        moved
     }
 
     /// The count to write for the head of a lane, if its turn has indeed come.

@@ -194,6 +194,11 @@ impl World {
                 }
                 Answer::Renewed(ids, at) => {
                     self.close(&ids);
+                    for id in &ids {
+                        if let Some(known) = self.held.get_mut(id) {
+                            known.renewing = false;
+                        }
+                    }
                     self.confirm_leases(&ids, at);
                     self.lanes.renewed(now, &ids, at);
                 }
@@ -240,7 +245,6 @@ impl World {
             if let Some(known) = self.held.get_mut(id) {
                 known.lease = known.lease.max(at);
                 known.doubtful = false;
-                known.renewing = false;
             }
         }
     }

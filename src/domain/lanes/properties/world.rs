@@ -354,6 +354,14 @@ impl World {
         let mut held = self.lanes.held_ids();
         held.sort_unstable();
         assert_eq!(held, self.held.keys().copied().collect::<Vec<_>>());
+        for (id, known) in &self.held {
+            let waits = known.doubtful || self.now >= known.lease + CLAIM_IDLE / 3;
+            let exempt = known.trimmed || known.lost || known.releasing;
+            assert!(
+                !waits || known.renewing || exempt,
+                "the lease of {id} is not kept"
+            );
+        }
         let coming: usize = self.batches.iter().map(|batch| batch.1.len()).sum();
         assert!(
             held.len() + coming + self.permits <= self.plan.max_in_flight + self.beyond,

@@ -196,3 +196,13 @@ fn a_failing_aggregate_does_not_stop_reading_before_the_hard_bound() {
     assert!(!lanes.aggregates_blocking());
     assert_eq!(lanes.grant(NOW), 1);
 }
+
+#[test]
+fn no_job_is_overlooked_because_its_lane_stood_in_another_list() {
+    let mut lanes = lanes();
+    lanes.admit(NOW, vec![arrival(5, "a", Origin::HandedOver, 0)]);
+    // An older entry comes before it: redelivered, and it needs no count because it is trimmed.
+    lanes.admit(NOW, vec![abandoned(4, "a", 1)]);
+    lanes.trimmed(NOW, &[id(4)]);
+    assert_eq!(ids(&lanes.take_job(NOW, 1).unwrap()), [4]);
+}
