@@ -1,6 +1,7 @@
 //! Pure rules: values in, values out. No IO, no clock, no threads, no logging; imports std, serde, `serde_json` and jiff only.
 
 pub mod backoff;
+pub mod breaker;
 pub mod container_id;
 pub mod correlation;
 pub mod digest;

@@ -71,6 +71,7 @@ struct Dispatcher {
     generation: Option<u64>,
     draining: bool,
     last_beat: Millis,
+    breaker_open: bool,
     released: usize,
 }
 
@@ -89,6 +90,7 @@ pub fn run(parts: DispatcherParts) -> Result<(), ThreadError> {
         generation: None,
         draining: false,
         last_beat: 0,
+        breaker_open: false,
         released: 0,
     };
     dispatcher.dispatch_until_drained()
@@ -254,6 +256,16 @@ impl Dispatcher {
     fn report(&mut self, now: Millis) {
         let held = self.lanes.held() as u64;
         let blocking = self.lanes.aggregates_blocking();
+        let breaker_open = self.lanes.breaker_open();
+        if breaker_open != self.breaker_open {
+            self.breaker_open = breaker_open;
+            self.last_beat = 0;
+            if breaker_open {
+                warn!(target: CONTEXT, held; "handler target is down; reading pauses and one event at a time probes it");
+            } else {
+                info!(target: CONTEXT, held; "handler target is back");
+            }
+        }
         if now >= self.last_beat + 100 {
             self.last_beat = now;
             self.parts.board.beat(
@@ -265,6 +277,7 @@ impl Dispatcher {
             self.parts.board.update(|observed| {
                 observed.held = held;
                 observed.aggregates_blocking = blocking;
+                observed.breaker_open = breaker_open;
             });
         }
     }

@@ -104,6 +104,8 @@ pub struct Job<T> {
     /// No call of this job begins at this moment or later: the first of its leases is no longer fresh then. What has not begun
     /// goes back untouched. It covers calls that turn out slower than the mean and a process that was stopped within a job.
     pub begin_before: Millis,
+    /// The target was taken to be down when this began: one entry finds out, and a failure does not count as an attempt.
+    pub probe: bool,
     /// The runs.
     pub runs: Vec<Run<T>>,
 }

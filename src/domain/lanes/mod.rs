@@ -28,6 +28,7 @@ pub use outcome::RETRY_WAIT_MAX;
 
 use super::Millis;
 use super::backoff::Backoff;
+use super::breaker::Breaker;
 use super::disposition::DeadLetterReason;
 use super::entry_id::EntryId;
 
@@ -144,6 +145,11 @@ pub struct Lanes<T> {
     flow: Flow,
     mean_call_us: Option<u64>,
     settled: BTreeSet<EntryId>,
+    breaker: Breaker,
+    /// The lane whose call finds out whether the target is back.
+    probe: Option<LaneKey>,
+    /// Wakes for the next probe; nothing once its moment has passed.
+    probe_alarm: Option<Millis>,
     draining: bool,
     orders: Vec<Order<T>>,
 }
@@ -179,6 +185,9 @@ impl<T> Lanes<T> {
             flow,
             mean_call_us: None,
             settled: BTreeSet::new(),
+            breaker: Breaker::default(),
+            probe: None,
+            probe_alarm: None,
             draining: false,
             orders: Vec::new(),
         }
@@ -276,6 +285,7 @@ impl<T> Lanes<T> {
                 self.examine(now, &key);
             }
         }
+        self.probe_alarm = self.probe_alarm.filter(|at| *at > now);
         if self.next_renewal.is_some_and(|due| due <= now) {
             self.order_renewals(now);
         }
@@ -284,10 +294,10 @@ impl<T> Lanes<T> {
     /// The moment [`Lanes::tick`] has something to do; `None` while nothing is held.
     pub fn next_deadline(&self) -> Option<Millis> {
         let timer = self.timers.peek().map(|Reverse((due, _))| *due);
-        match (timer, self.next_renewal) {
-            (Some(timer), Some(renewal)) => Some(timer.min(renewal)),
-            (timer, renewal) => timer.or(renewal),
-        }
+        [timer, self.next_renewal, self.probe_alarm]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Redis has confirmed that these are acknowledged.
@@ -334,7 +344,7 @@ impl<T> Lanes<T> {
 
     /// Permits to grant now; 0 when none, and while draining.
     pub fn grant(&mut self, now: Millis) -> usize {
-        if self.draining {
+        if self.draining || self.breaker.is_open() {
             return 0;
         }
         self.flow
@@ -396,6 +406,11 @@ impl<T> Lanes<T> {
     /// Runs that are with a worker.
     pub fn running(&self) -> usize {
         self.running
+    }
+
+    /// Whether the handler's target is taken to be down: reading pauses, one entry at a time probes.
+    pub fn breaker_open(&self) -> bool {
+        self.breaker.is_open()
     }
 
     /// Whether held-back aggregates leave no room for anything else.

@@ -1,9 +1,13 @@
 //! What follows from a call: an acknowledgement, a dead letter, another call later, or a release.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use super::{Class, Entry, FailedCall, JobReport, Lanes, Order, Place, Released, RunReport};
+use super::{
+    Class, Entry, FailedCall, JobReport, LaneKey, Lanes, Order, Place, Released, RunReport,
+};
 use crate::domain::Millis;
+use crate::domain::breaker::Ended;
 use crate::domain::disposition::{CallError, DeadLetterReason, Disposition, dispose};
 use crate::domain::entry_id::EntryId;
 
@@ -39,18 +43,29 @@ impl<T> Lanes<T> {
     fn finish_run(&mut self, now: Millis, run: RunReport<T>, random: u64) {
         let RunReport {
             lane,
-            done: _,
+            done,
             failed,
             untouched,
         } = run;
         self.end_turn(&lane);
+        let probe = self.probe.as_ref() == Some(&lane);
+        if probe {
+            self.probe = None;
+        }
+        self.tell_breaker(now, &lane, probe, !done.is_empty(), failed.as_ref());
         let mut waiting: Vec<(Entry<T>, Millis)> = Vec::new();
         if let Some(FailedCall {
             mut entry,
-            error,
+            mut error,
             began_unix_ms,
         }) = failed
         {
+            if probe {
+                // Nobody pays for finding out that the target is still down.
+                error = CallError::Unreached {
+                    reason: error.reason().to_owned(),
+                };
+            }
             entry.calls += 1;
             entry.begun = true;
             entry.charged = false;
@@ -87,6 +102,46 @@ impl<T> Lanes<T> {
             }
         }
         self.examine(now, &lane);
+    }
+
+    fn tell_breaker(
+        &mut self,
+        now: Millis,
+        lane: &LaneKey,
+        probe: bool,
+        done: bool,
+        failed: Option<&FailedCall<T>>,
+    ) {
+        let probe_at = self.breaker.probe_at();
+        if done {
+            self.breaker.record(now, Ended::Done, 0);
+        }
+        if let Some(failed) = failed {
+            self.tell_breaker_of(now, lane, probe, failed);
+        }
+        if self.breaker.probe_at() != probe_at {
+            self.probe_alarm = self.breaker.probe_at();
+        }
+    }
+
+    fn tell_breaker_of(
+        &mut self,
+        now: Millis,
+        lane: &LaneKey,
+        probe: bool,
+        failed: &FailedCall<T>,
+    ) {
+        let ended = match failed.error {
+            CallError::Reject { .. } => Ended::Rejected,
+            CallError::Retry { .. } | CallError::Unreached { .. } => Ended::Failed,
+        };
+        if probe {
+            self.breaker.probed(now, ended);
+        } else {
+            let mut hasher = DefaultHasher::new();
+            lane.hash(&mut hasher);
+            self.breaker.record(now, ended, hasher.finish());
+        }
     }
 
     /// An entry whose call failed: back to its lane with a wait, or out.

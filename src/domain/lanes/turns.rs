@@ -17,11 +17,18 @@ impl<T> Lanes<T> {
     /// The next job for an idle worker; `idle` workers share what is ready. To be asked after every event while a worker is idle,
     /// and before [`Lanes::take_orders`]: it also orders the counts that come next.
     pub fn take_job(&mut self, now: Millis, idle: usize) -> Option<Job<T>> {
+        let probing = self.breaker.probe_at();
+        if probing.is_some_and(|at| at > now || self.probe.is_some()) {
+            return None;
+        }
         loop {
             let job = self.gather(now, idle);
             let moved = self.order_counts(now);
             // A lane that was listed for its count, or among the redelivered, may have been found ready meanwhile.
             if !job.runs.is_empty() {
+                if job.probe {
+                    self.probe = job.runs.first().map(|run| run.lane.clone());
+                }
                 return Some(job);
             }
             if !moved && self.ready.is_empty() {
@@ -34,6 +41,7 @@ impl<T> Lanes<T> {
         let mut room = self.job_entries(idle);
         let mut job = Job {
             begin_before: Millis::MAX,
+            probe: self.breaker.is_open(),
             runs: Vec::new(),
         };
         while room > 0 {
@@ -57,7 +65,7 @@ impl<T> Lanes<T> {
     }
 
     fn job_entries(&self, idle: usize) -> usize {
-        if !self.limits.batch {
+        if !self.limits.batch || self.breaker.is_open() {
             return 1;
         }
         let Some(mean) = self.mean_call_us else {

@@ -102,6 +102,7 @@ impl World {
                 Some(error) => {
                     known.class = Class::Plain;
                     match &error {
+                        _ if work.probe => known.calls -= 1,
                         CallError::Unreached { .. } => known.calls -= 1,
                         CallError::Reject { .. } => known.rejected = true,
                         CallError::Retry { not_before, .. } => {

@@ -88,6 +88,7 @@ pub(super) enum Answer {
 
 pub(super) struct Work {
     pub(super) begin_before: Millis,
+    pub(super) probe: bool,
     pub(super) runs: VecDeque<Run<()>>,
     pub(super) reports: Vec<RunReport<()>>,
     pub(super) current: Option<(RunReport<()>, Entry<()>)>,
@@ -338,6 +339,7 @@ impl World {
                 };
             self.workers[worker] = Some(Work {
                 begin_before: job.begin_before,
+                probe: job.probe,
                 runs: job.runs.into(),
                 reports: Vec::new(),
                 current: None,
