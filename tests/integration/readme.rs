@@ -1,15 +1,128 @@
-//! The README's table of settings is the one the parser reads.
+//! The README says what is so: its settings, exit statuses, reason codes and answers are compared with the real ones.
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
+use serde_json::Value;
 use weir::config::document::compare_with_readme;
+use weir::exit_status::ExitStatus;
+
+use crate::support::{TestRedis, TestService, wait_until};
+
+const SOON: Duration = Duration::from_secs(10);
+/// Longer than the pause between two test events.
+const NEXT_SECOND: Duration = Duration::from_millis(1_050);
+/// Reasons that nothing in this version can give.
+const NOT_YET: [&str; 1] = ["breaker_open"];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
 
 #[test]
 fn the_settings_in_the_readme_are_those_of_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(&path).expect("README.md stands at the top of the repository");
-    if let Err(difference) = compare_with_readme(&readme) {
+    if let Err(difference) = compare_with_readme(&read("README.md")) {
         panic!("{difference}");
+    }
+}
+
+#[test]
+fn the_exit_statuses_in_the_readme_are_those_of_the_source() {
+    let readme = read("README.md");
+    for status in ExitStatus::ALL {
+        let row = format!("\n| {} | {} |\n", status.code(), status.meaning());
+        assert!(readme.contains(&row), "the README lacks{row}");
+    }
+}
+
+#[test]
+fn the_readme_explains_every_reason_and_dead_letter_code() {
+    let readme = read("README.md");
+    let mut codes = 0;
+    for source in ["src/domain/health.rs", "src/domain/disposition.rs"] {
+        let source = read(source);
+        let body = source.split_once("fn code(").expect("the list of codes").1;
+        let body = body.split_once("\n    }\n").expect("its end").0;
+        for code in body.split('"').skip(1).step_by(2) {
+            codes += 1;
+            let explained = readme.contains(&format!("`{code}`"));
+            assert_eq!(explained, !NOT_YET.contains(&code), "{code}");
+        }
+    }
+    assert!(codes > 20, "only {codes} codes found");
+}
+
+/// Every `$ curl` line of the README with the answer below it.
+fn examples(readme: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for block in readme.split("```console\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        for example in block.split("$ ").skip(1) {
+            let (command, answer) = example.split_once('\n').unwrap();
+            if command.starts_with("curl ") {
+                found.push((command.to_owned(), answer.trim_end().to_owned()));
+            }
+        }
+    }
+    found
+}
+
+/// Whether an answer is the one shown. Numbers and texts with digits (times, ids) differ from run to run.
+fn alike(shown: &Value, given: &Value) -> bool {
+    match (shown, given) {
+        (Value::Object(shown), Value::Object(given)) => {
+            shown.keys().eq(given.keys())
+                && shown.iter().all(|(name, value)| alike(value, &given[name]))
+        }
+        (Value::Array(shown), Value::Array(given)) => {
+            shown.len() == given.len() && shown.iter().zip(given).all(|(a, b)| alike(a, b))
+        }
+        (Value::Number(_), Value::Number(_)) => true,
+        (Value::String(shown), Value::String(given)) => {
+            shown == given || shown.contains(|letter: char| letter.is_ascii_digit())
+        }
+        _ => shown == given,
+    }
+}
+
+#[test]
+fn the_curl_lines_of_the_readme_answer_as_it_shows() {
+    let redis = TestRedis::start();
+    let mut service = TestService::configure(&redis)
+        .variable("SERVICE_NAME", "orders")
+        .variable("CONSUMER_NAME", "orders")
+        .start_ready();
+    let id = redis.add_event("order.created", "order-42");
+    service.wait_handled(&id);
+    let here = format!("127.0.0.1:{}", service.port());
+    let examples = examples(&read("README.md"));
+    assert!(examples.len() >= 8, "{examples:?}");
+    for (command, shown) in examples {
+        let triggers = command.contains("/trigger-test-event");
+        if triggers && !shown.contains("Rate limit") {
+            sleep(NEXT_SECOND);
+        }
+        let line = command.replace("localhost:8000", &here);
+        let mut given = String::new();
+        let mut matches = || {
+            let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+            given = String::from_utf8_lossy(&output.stdout)
+                .trim_end()
+                .to_owned();
+            match (serde_json::from_str(&shown), serde_json::from_str(&given)) {
+                (Ok(shown), Ok(given)) => alike(&shown, &given),
+                _ => shown == given,
+            }
+        };
+        if triggers {
+            assert!(matches(), "{command}\nshown: {shown}\ngiven: {given}");
+        } else {
+            // The figures of the stream appear with the monitor's first look.
+            wait_until(&command, SOON, matches);
+        }
     }
 }

@@ -1,0 +1,174 @@
+//! The rights the README asks for: exactly those the source uses, and enough for the whole of weir's work.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::redis_client::{DEAD_LETTERS, STREAM};
+use crate::support::test_service::ServiceOptions;
+use crate::support::{TestRedis, TestService, http, wait_until};
+
+const SOON: Duration = Duration::from_secs(15);
+/// The group that the README's rule is made for.
+const GROUP: &str = "orders";
+const PASSWORD: &str = "a-long-password";
+/// Rights no line of ours asks for: the redis crate sends SELECT when `REDIS_DB` is set.
+const BY_THE_CRATE: [&str; 1] = ["select"];
+/// Commands that are granted by their subcommand.
+const WITH_SUBCOMMANDS: [&str; 3] = ["CLIENT", "XGROUP", "XINFO"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What follows the user's name in the README's `ACL SETUSER`.
+fn rules() -> Vec<String> {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let command = readme
+        .split_once("ACL SETUSER weir ")
+        .expect("the README has the rule")
+        .1;
+    let command = command.split_once("```").expect("its block ends").0;
+    command
+        .split_whitespace()
+        .filter(|word| *word != "\\")
+        .map(|word| word.trim_matches('\'').to_owned())
+        .collect()
+}
+
+/// A service with these rights and no others.
+fn restricted(redis: &TestRedis, rules: &[String]) -> ServiceOptions {
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    redis.set_user("weir", &rules);
+    TestService::configure(redis)
+        .variable("REDIS_USER", "weir")
+        .variable("REDIS_PW", PASSWORD)
+        .variable("SERVICE_NAME", GROUP)
+}
+
+#[track_caller]
+fn expect_nothing_denied(redis: &TestRedis) {
+    let denied: Vec<redis::Value> = redis.run(&["ACL", "LOG"]);
+    assert!(denied.is_empty(), "{denied:?}");
+}
+
+#[test]
+fn a_user_with_exactly_these_rights_does_all_the_work() {
+    let redis = TestRedis::start();
+    let quick = |options: ServiceOptions| {
+        options
+            .variable("REDIS_REPLY_TIMEOUT_MS", "1000")
+            .variable("CLAIM_IDLE_MS", "3000")
+    };
+    // Somebody else has read an entry and never came back.
+    let old = redis.add_event("order.created", "order-1");
+    redis.run::<()>(&["XGROUP", "CREATE", STREAM, GROUP, "0"]);
+    let words = ["XREADGROUP", "GROUP", GROUP, "gone", "STREAMS", STREAM, ">"];
+    redis.run::<redis::Value>(&words);
+
+    // It is left where it is at first, and what comes is consumed, triggered and dead-lettered.
+    let mut first = quick(restricted(&redis, &rules()))
+        .variable("ADOPT_PENDING", "leave")
+        .start_ready();
+    let id = redis.add_event("order.created", "order-2");
+    first.wait_handled(&id);
+    let answer = http::post(first.port(), "/trigger-test-event");
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    first.wait_handled(answer.json()["streamId"].as_str().unwrap());
+    redis.add_raw(STREAM, &[(b"no", b"event")]);
+    let wide: Vec<(&[u8], &[u8])> = vec![(b"no", b"event"); 4_000];
+    redis.add_raw(STREAM, &wide);
+    wait_until("two dead letters", SOON, || redis.length(DEAD_LETTERS) == 2);
+    expect_nothing_denied(&redis);
+
+    // The group goes, and comes again.
+    redis.run::<()>(&["XGROUP", "DESTROY", STREAM, GROUP]);
+    first.wait_for_line("the repair", SOON, |line| {
+        line.message() == "group repaired"
+    });
+    let again = redis.add_event("order.created", "order-3");
+    first.wait_handled(&again);
+    // The lowest unsettled entry comes again.
+    first.wait_handled(&old);
+    let exit = first.terminate();
+    exit.expect(0);
+    // It was woken: a blocking read that runs out may take a second.
+    assert!(exit.elapsed < Duration::from_millis(800), "{exit:?}");
+    assert!(redis.consumers(STREAM, GROUP).is_empty(), "it has left");
+    expect_nothing_denied(&redis);
+
+    // Another one takes over what somebody else abandoned.
+    let before = redis.add_event("order.created", "order-4");
+    redis.run::<redis::Value>(&words);
+    let mut second = quick(restricted(&redis, &rules())).start_ready();
+    second.wait_handled(&before);
+    wait_until("all acknowledged", SOON, || redis.settled(STREAM, GROUP));
+    second.terminate().expect(0);
+    expect_nothing_denied(&redis);
+}
+
+#[test]
+fn these_rights_are_enough_for_another_database() {
+    let redis = TestRedis::start();
+    let mut service = restricted(&redis, &rules())
+        .variable("REDIS_DB", "3")
+        .start_ready();
+    service.terminate().expect(0);
+    expect_nothing_denied(&redis);
+}
+
+#[test]
+fn without_the_client_rights_it_works_as_well() {
+    let redis = TestRedis::start();
+    let mut rules = rules();
+    rules.retain(|rule| !rule.starts_with("+client"));
+    let mut service = restricted(&redis, &rules).start_ready();
+    let id = redis.add_event("order.created", "order-1");
+    service.wait_handled(&id);
+    let exit = service.terminate();
+    exit.expect(0);
+    assert!(exit.elapsed < Duration::from_secs(4), "{exit:?}");
+}
+
+#[test]
+fn the_readme_names_every_command_of_the_source_and_no_other() {
+    let folder = root().join("src/redis_io");
+    let mut used = BTreeSet::new();
+    for folder in [folder.clone(), folder.join("scripts")] {
+        for file in fs::read_dir(&folder).unwrap() {
+            let path = file.unwrap().path();
+            let kind = path.extension().and_then(|kind| kind.to_str());
+            let begins: &[&str] = match kind {
+                Some("lua") => &["redis.call('"],
+                Some("rs") => &["cmd(\"", "command(&[\"", "build(\""],
+                _ => continue,
+            };
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let code: String = code.split_whitespace().collect();
+            for begin in begins {
+                used.extend(code.split(begin).skip(1).map(command));
+            }
+        }
+    }
+    let granted: BTreeSet<String> = rules()
+        .iter()
+        .filter_map(|rule| rule.strip_prefix('+'))
+        .map(str::to_owned)
+        .collect();
+    used.extend(BY_THE_CRATE.map(str::to_owned));
+    assert_eq!(granted, used, "left: the README, right: the source");
+}
+
+/// The command that a piece of code begins with, as an ACL rule names it. The code has no spaces any more.
+fn command(code: &str) -> String {
+    let word =
+        |text: &str| -> String { text.chars().take_while(char::is_ascii_alphabetic).collect() };
+    let name = word(code);
+    if !WITH_SUBCOMMANDS.contains(&name.as_str()) {
+        return name.to_lowercase();
+    }
+    let sub = code[name.len()..].trim_start_matches(|letter: char| !letter.is_ascii_uppercase());
+    format!("{name}|{}", word(sub)).to_lowercase()
+}
