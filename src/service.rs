@@ -266,6 +266,10 @@ impl Running {
             return;
         };
         self.announced = true;
+        let bounds = &self.settings.consumer;
+        if bounds.stream_max_length.is_none() && bounds.stream_max_age.is_none() {
+            warn!(target: CONTEXT, stream = self.keys.stream.as_str(); "stream is never trimmed: set STREAM_MAX_LENGTH or STREAM_MAX_AGE_MS, or trim it elsewhere");
+        }
         let interval = self.settings.test_event_interval.map(clock::millis);
         info!(
             target: CONTEXT, version = env!("CARGO_PKG_VERSION"), serviceVersion = self.settings.service.version.as_str(),

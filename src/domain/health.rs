@@ -67,6 +67,8 @@ pub enum Reason {
     GroupRepaired,
     /// Entries were trimmed before they were delivered, in the last `DEGRADED_WINDOW_MS`.
     EntriesTrimmed,
+    /// Another group has kept the stream above its bound for a day or more.
+    TrimBlockedByGroup,
 }
 
 impl Reason {
@@ -93,6 +95,7 @@ impl Reason {
             Self::ThreadRestarted => "thread_restarted",
             Self::GroupRepaired => "group_repaired",
             Self::EntriesTrimmed => "entries_trimmed",
+            Self::TrimBlockedByGroup => "trim_blocked_by_group",
         }
     }
 }
@@ -169,6 +172,17 @@ pub struct GroupState {
     pub reason: Option<Reason>,
 }
 
+/// The group that keeps the stream above its bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrimBlocked {
+    /// Its name.
+    pub group: String,
+    /// Since when this process has seen it.
+    pub since: Millis,
+    /// The same, milliseconds since 1970.
+    pub since_unix_ms: u64,
+}
+
 /// Everything that was observed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observations {
@@ -202,6 +216,8 @@ pub struct Observations {
     pub repaired: Option<(Millis, String)>,
     /// When entries were last found trimmed before delivery.
     pub trimmed: Option<Millis>,
+    /// The group whose needs keep the stream above its bound.
+    pub trim_blocked: Option<TrimBlocked>,
     /// Held-back aggregates fill all places.
     pub aggregates_blocking: bool,
     /// The handler's target is down.

@@ -79,6 +79,15 @@ struct Details<'a> {
     held: u64,
     handled: u64,
     dead_letters: DeadLetters,
+    /// The group that keeps the stream above its bound; missing when none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trim_blocked: Option<TrimBlockedBy<'a>>,
+}
+
+#[derive(Serialize)]
+struct TrimBlockedBy<'a> {
+    group: &'a str,
+    since: String,
 }
 
 #[derive(Serialize)]
@@ -171,6 +180,10 @@ fn details<'a>(
             written: observed.dead_letters,
             stored: observed.group.dead_letter_length,
         },
+        trim_blocked: observed.trim_blocked.as_ref().map(|blocked| TrimBlockedBy {
+            group: &blocked.group,
+            since: app.timestamp(blocked.since_unix_ms),
+        }),
     }
 }
 

@@ -9,4 +9,5 @@ pub mod lease;
 pub mod publish;
 mod scripts;
 pub mod settle;
+pub mod trim;
 mod values;

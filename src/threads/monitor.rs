@@ -10,11 +10,12 @@ use super::shared::ReaderLine;
 use super::{Pauses, random};
 use crate::config::settings::Settings;
 use crate::domain::Millis;
-use crate::domain::health::{GroupState, Phase};
+use crate::domain::health::{GroupState, Phase, TrimBlocked};
 use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
 use crate::redis_io::inspect;
 use crate::redis_io::keys::Keys;
+use crate::redis_io::trim;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::shutdown::Shutdown;
@@ -27,6 +28,9 @@ const PING_EVERY: Duration = Duration::from_millis(500);
 
 /// Stream and group are inspected this often.
 const INSPECT_EVERY: Duration = Duration::from_secs(2);
+
+/// The stream is trimmed this often, or at once again while there is more to delete than one call may.
+const TRIM_EVERY: Duration = Duration::from_secs(5);
 
 /// While Redis is away it is tried at least this often, so that readiness returns within three seconds.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -61,6 +65,7 @@ struct Monitor {
     away_since: Option<Millis>,
     warned_at: Millis,
     last_inspection: Option<Millis>,
+    next_trim: Millis,
 }
 
 /// The monitor's loop.
@@ -80,6 +85,7 @@ pub fn run(parts: MonitorParts) -> Result<(), ThreadError> {
         away_since: None,
         warned_at: 0,
         last_inspection: None,
+        next_trim: 0,
     };
     while !monitor.parts.stop.requested() {
         let pause = monitor.look();
@@ -108,6 +114,7 @@ impl Monitor {
             Ok(latency) => {
                 self.answered(latency);
                 self.inspect();
+                self.trim();
                 PING_EVERY
             }
             Err(error) => {
@@ -178,6 +185,52 @@ impl Monitor {
             },
         };
         self.parts.board.update(|observed| observed.group = state);
+    }
+
+    /// Keeps the stream within its bounds, as far as no group still needs what would go.
+    fn trim(&mut self) {
+        let now = clock::now();
+        let bounds = &self.parts.settings.consumer;
+        let (max_length, max_age) = (bounds.stream_max_length, bounds.stream_max_age);
+        if (max_length.is_none() && max_age.is_none()) || now < self.next_trim {
+            return;
+        }
+        self.next_trim = now + clock::millis(TRIM_EVERY);
+        let trimmed = match trim::trim(&mut self.link, &self.parts.keys, max_length, max_age) {
+            Ok(trimmed) => trimmed,
+            Err(error) => {
+                if error.class != ErrorClass::Repair {
+                    warn!(target: CONTEXT, error:% = error; "stream could not be trimmed");
+                }
+                return;
+            }
+        };
+        if trimmed.deleted > 0 {
+            debug!(target: CONTEXT, deleted = trimmed.deleted; "stream trimmed");
+            if trimmed.deleted >= trim::DELETE_MAX {
+                self.next_trim = now;
+            }
+        }
+        let unix_ms = clock::unix_ms();
+        let news = self.parts.board.update(|observed| {
+            let before = observed.trim_blocked.take();
+            let (group, floor) = trimmed.blocked_by?;
+            let same = before.filter(|before| before.group == group);
+            let is_new = same.is_none();
+            let blocked = same.unwrap_or(TrimBlocked {
+                group: group.clone(),
+                since: now,
+                since_unix_ms: unix_ms,
+            });
+            observed.trim_blocked = Some(blocked);
+            is_new.then_some((group, floor))
+        });
+        if let Some((group, floor)) = news {
+            warn!(
+                target: CONTEXT, group = group.as_str(), needsFrom = floor.as_str();
+                "stream stays above its bound, because a group still needs its oldest entries"
+            );
+        }
     }
 
     /// Ends the reader's blocking read, repeatedly, until it has seen the stop. Without the right to it the stop takes the read's own

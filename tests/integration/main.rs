@@ -35,3 +35,4 @@ mod steady;
 mod support;
 mod tools;
 mod trigger;
+mod trim;

@@ -15,6 +15,9 @@ pub const PING_PENDING_MAX_MS: Millis = 1500;
 /// is what turns readiness even when the monitor itself hangs.
 pub const LAST_OK_MAX_MS: Millis = 2900;
 
+/// A group may keep the stream above its bound this long, milliseconds (one day), before that needs a look.
+pub(super) const TRIM_BLOCKED_MS: Millis = 24 * 60 * 60 * 1_000;
+
 /// The bounds that the configuration decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HealthLimits {
@@ -235,6 +238,10 @@ fn degrading(observed: &Observations, now: Millis, limits: &HealthLimits) -> Vec
     let lagging = group.lag.is_some_and(|lag| lag > limits.lag_warn);
     let last_restart = observed.restarts.back().map(|(at, _)| *at);
     let last_repair = observed.repaired.as_ref().map(|(at, _)| *at);
+    let blocked_long = observed
+        .trim_blocked
+        .as_ref()
+        .is_some_and(|blocked| now.saturating_sub(blocked.since) >= TRIM_BLOCKED_MS);
     let causes = [
         (observed.dead_letter_blocked, Reason::DeadLetterBlocked),
         (observed.aggregates_blocking, Reason::AggregatesBlocking),
@@ -245,6 +252,7 @@ fn degrading(observed: &Observations, now: Millis, limits: &HealthLimits) -> Vec
         (lately(last_restart), Reason::ThreadRestarted),
         (lately(last_repair), Reason::GroupRepaired),
         (lately(observed.trimmed), Reason::EntriesTrimmed),
+        (blocked_long, Reason::TrimBlockedByGroup),
     ];
     let true_ones = causes
         .into_iter()

@@ -30,6 +30,7 @@ script!(RECLAIM, "reclaim", "fence.lua", "ids.lua", "reclaim.lua");
 script!(ADOPT, "adopt", "fence.lua", "adopt.lua");
 script!(REPAIR, "repair", "ids.lua", "repair.lua");
 script!(CURSOR, "cursor", "cursor.lua");
+script!(TRIM, "trim", "ids.lua", "trim.lua");
 script!(JOIN, "join", "join.lua");
 script!(STAY, "stay", "stay.lua");
 script!(LEAVE, "leave", "leave.lua");

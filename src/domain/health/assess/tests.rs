@@ -3,7 +3,7 @@
 use super::*;
 
 /// The moment of every judgement here.
-const NOW: Millis = 1_000_000;
+const NOW: Millis = 100_000_000;
 const LIMIT: Millis = 5000;
 const LIMITS: HealthLimits = HealthLimits {
     degraded_window: 300_000,
@@ -263,7 +263,7 @@ fn each_cause_of_degradation_ends_where_its_limit_says() {
     type Change = fn(&mut Observations);
     let window_open = NOW - 299_999;
     assert!(window_open < NOW);
-    let cases: [(Change, Option<&str>); 20] = [
+    let cases: [(Change, Option<&str>); 22] = [
         (
             |o| o.last_dead_letter = Some(NOW - 299_999),
             Some("dead_letters"),
@@ -307,6 +307,14 @@ fn each_cause_of_degradation_ends_where_its_limit_says() {
         ),
         (|o| o.trimmed = Some(NOW - 299_999), Some("entries_trimmed")),
         (|o| o.trimmed = Some(NOW - 300_000), None),
+        (
+            |o| o.trim_blocked = Some(blocked_since(NOW - TRIM_BLOCKED_MS)),
+            Some("trim_blocked_by_group"),
+        ),
+        (
+            |o| o.trim_blocked = Some(blocked_since(NOW - TRIM_BLOCKED_MS + 1)),
+            None,
+        ),
         (|o| o.last_message_unix_ms = Some(1), None),
         (|o| o.held = 1000, None),
         (|o| o.group.pending = Some(u64::MAX), None),
@@ -347,4 +355,12 @@ fn what_blocks_is_named_before_what_degrades() {
         report.codes(),
         ["redis_timeout", "breaker_open", "lag_high"]
     );
+}
+
+fn blocked_since(since: Millis) -> super::super::TrimBlocked {
+    super::super::TrimBlocked {
+        group: "slow".into(),
+        since,
+        since_unix_ms: 0,
+    }
 }
