@@ -175,6 +175,10 @@ fn classify(error: &RedisError) -> ErrorClass {
         {
             ErrorClass::Repair
         }
+        // Redis 7 tells so, without a code, when a command within a script is not permitted.
+        Some("ERR") if detail.contains("The user executing the script can't") => {
+            ErrorClass::Permission
+        }
         Some("ERR") if detail.contains("user_script") || detail.contains("running script") => {
             WRAPPED_CODES
                 .iter()
@@ -263,6 +267,14 @@ mod tests {
             ("NOAUTH Authentication required.", ErrorClass::Credentials),
             (
                 "NOPERM this user has no permissions to run the 'xadd' command",
+                ErrorClass::Permission,
+            ),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: 1f, on @user_script:5.",
+                ErrorClass::Permission,
+            ),
+            (
+                "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments script: 1f, on @user_script:5.",
                 ErrorClass::Permission,
             ),
             (

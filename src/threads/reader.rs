@@ -139,7 +139,8 @@ impl Reader {
                 continue;
             }
             let Some(membership) = self.parts.memory.membership() else {
-                self.beat(Activity::WaitingForRedis, None);
+                // What keeps the settler from taking a name is the settler's to tell.
+                self.beat(Activity::WaitingForRedis, Some(Reason::Starting));
                 self.parts.stop.sleep(MEMBERSHIP_PAUSE);
                 continue;
             };

@@ -132,6 +132,25 @@ fn without_the_client_rights_it_works_as_well() {
 }
 
 #[test]
+fn a_right_that_only_a_script_misses_is_called_by_its_name() {
+    let redis = TestRedis::start();
+    let without = |right: &str| -> Vec<String> {
+        let rules = rules().into_iter();
+        rules.filter(|rule| rule != right).collect()
+    };
+    let mut at_start = restricted(&redis, &without("+exists")).run_to_end();
+    at_start.wait_end(SOON).expect(77);
+
+    let mut later = restricted(&redis, &without("+hkeys")).start();
+    let port = later.port();
+    let reasons = || http::get(port, "/health").json()["reasons"].clone();
+    wait_until("redis_permission", SOON, || {
+        reasons() == serde_json::json!(["redis_permission"])
+    });
+    later.terminate().expect(0);
+}
+
+#[test]
 fn the_readme_names_every_command_of_the_source_and_no_other() {
     let folder = root().join("src/redis_io");
     let mut used = BTreeSet::new();
