@@ -22,7 +22,7 @@ pub(super) const REPORTS_MAX: usize = 512;
 /// Main looks around at least this often.
 pub(super) const IDLE_WAIT: Duration = Duration::from_mins(1);
 
-/// This many restarts of one thread within [`RESTART_WINDOW_MS`] end the process (contract).
+/// One thread that would have to be started again for this many times within [`RESTART_WINDOW_MS`] ends the process (contract).
 const RESTARTS_MAX: usize = 3;
 
 /// See [`RESTARTS_MAX`], milliseconds.
@@ -206,7 +206,7 @@ impl Supervisor {
         let now = clock::now();
         let restarts = self.restarts.entry(name.clone()).or_default();
         restarts.retain(|at| at + RESTART_WINDOW_MS > now);
-        if restarts.len() >= RESTARTS_MAX {
+        if restarts.len() + 1 >= RESTARTS_MAX {
             return Some(Unasked { name });
         }
         restarts.push(now);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_keeps_ending_is_started_three_times_and_then_ends_the_process() {
+    fn the_third_time_a_thread_ends_within_a_minute_ends_the_process() {
         let (_signals, events) = bounded(1);
         let (board, starts) = (Board::default(), Arc::new(AtomicU32::new(0)));
         let mut supervisor = supervisor();
@@ -275,8 +275,8 @@ mod tests {
             }
         };
         assert_eq!(unasked.name, "poor");
-        assert_eq!(starts.load(Ordering::SeqCst), 4);
-        assert_eq!(board.snapshot().restarts.len(), 3);
+        assert_eq!(starts.load(Ordering::SeqCst), 3);
+        assert_eq!(board.snapshot().restarts.len(), 2);
     }
 
     #[test]

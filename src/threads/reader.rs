@@ -103,6 +103,8 @@ struct Reader {
     last_reclaim: Option<Millis>,
     next_expiry: Millis,
     pauses: Pauses,
+    /// Why it is not reading, while it is not.
+    reason: Reason,
 }
 
 /// The reader's loop.
@@ -125,6 +127,7 @@ pub fn run(parts: ReaderParts) -> Result<(), ThreadError> {
         last_reclaim: None,
         next_expiry: 0,
         pauses: Pauses::default(),
+        reason: Reason::Starting,
     };
     reader.send(FromReader::Started)?;
     let result = reader.read_until_stopped();
@@ -145,7 +148,10 @@ impl Reader {
                 continue;
             };
             match self.step(&membership) {
-                Ok(()) => self.pauses.succeeded(),
+                Ok(()) => {
+                    self.pauses.succeeded();
+                    self.reason = Reason::Starting;
+                }
                 // The settler notices that our lease is gone and registers anew.
                 Err(Halt::NameLost) => self.parts.stop.sleep(MEMBERSHIP_PAUSE),
                 Err(Halt::Redis(error)) => self.recover(&error)?,
@@ -177,7 +183,7 @@ impl Reader {
     /// One round: what is ours already, what others abandoned, what is new.
     fn step(&mut self, membership: &Membership) -> Result<(), Halt> {
         if self.link.client_id().is_none() {
-            self.beat(Activity::WaitingForRedis, None);
+            self.beat(Activity::WaitingForRedis, Some(self.reason));
         }
         let connection = self.link.ensure()?;
         self.parts.line.set_client_id(self.link.client_id());
@@ -388,7 +394,8 @@ impl Reader {
     }
 
     fn pause(&mut self, error: &RedisIoError) {
-        self.beat(Activity::WaitingForRedis, Some(error.reason()));
+        self.reason = error.reason();
+        self.beat(Activity::WaitingForRedis, Some(self.reason));
         self.parts.line.set_client_id(self.link.client_id());
         let pause = self.pauses.failed(error.needs_a_person(), random());
         log_failure(CONTEXT, "reading failed", error, pause);
