@@ -175,8 +175,11 @@ fn classify(error: &RedisError) -> ErrorClass {
         {
             ErrorClass::Repair
         }
-        // Redis 7 tells so, without a code, when a command within a script is not permitted.
-        Some("ERR") if detail.contains("The user executing the script can't") => {
+        // Redis 7 and 8 tell so, each in its words and without a code, when a command within a script is not permitted.
+        Some("ERR")
+            if detail.contains("The user executing the script can't")
+                || detail.contains("ACL failure in script") =>
+        {
             ErrorClass::Permission
         }
         Some("ERR") if detail.contains("user_script") || detail.contains("running script") => {
@@ -271,6 +274,10 @@ mod tests {
             ),
             (
                 "ERR The user executing the script can't run this command or subcommand script: 1f, on @user_script:5.",
+                ErrorClass::Permission,
+            ),
+            (
+                "ERR ACL failure in script: User weir has no permissions to run the 'exists' command script: 1f",
                 ErrorClass::Permission,
             ),
             (

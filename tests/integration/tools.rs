@@ -106,6 +106,7 @@ fn pending_entries_and_consumers_are_read_as_they_are() {
     let group = redis.group("event-stream", "readers").unwrap();
     assert_eq!(
         (group.pending, group.lag, group.last_delivered_id),
-        (0, Some(0), id)
+        // Redis 6.2 does not tell the lag.
+        (0, group.lag.and(Some(0)), id)
     );
 }
