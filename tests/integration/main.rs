@@ -21,6 +21,7 @@ mod consume;
 mod dependencies;
 mod gate;
 mod health;
+mod hostile;
 mod layers;
 mod link;
 mod logs;
