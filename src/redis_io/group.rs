@@ -10,6 +10,7 @@ use super::keys::Keys;
 use super::lease::Membership;
 use super::scripts;
 use super::values;
+use crate::config::settings::AdoptPending;
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::Field;
 
@@ -42,6 +43,8 @@ pub struct Reclaimed {
     pub count: u32,
     /// Its owner said goodbye and handed it over, or is no weir and counts in its own way.
     pub handed_over: bool,
+    /// It was pending before weir first joined the group, and `ADOPT_PENDING` wants a dead letter of it.
+    pub to_dead_letters: bool,
 }
 
 /// What one pass of the reclaim script did.
@@ -198,7 +201,7 @@ pub fn read_new(
 }
 
 /// One pass of taking over, at most `budget` entries, beginning at `from` (`-` for the lowest). With `expiry`, consumers of other
-/// software that idled so long and have nothing pending are removed.
+/// software that idled so long and have nothing pending are removed. `adopt` says what becomes of entries from before weir's time.
 ///
 /// # Errors
 /// As sorted by [`ErrorClass`]; `Ok(None)` when our name lease is gone.
@@ -214,6 +217,7 @@ pub fn reclaim(
     budget: usize,
     claim_idle: Duration,
     expiry: Option<Duration>,
+    adopt: AdoptPending,
     from: &str,
 ) -> Result<Option<Reclaim>, RedisIoError> {
     let lease = keys.lease(&membership.name);
@@ -233,6 +237,12 @@ pub fn reclaim(
         HANDED_OVER_WAITING.as_millis().to_string(),
         keys.lease_prefix.clone(),
         expiry.map_or(0, |expiry| expiry.as_millis()).to_string(),
+        match adopt {
+            AdoptPending::Handle => "handle",
+            AdoptPending::DeadLetter => "dead-letter",
+            AdoptPending::Leave => "leave",
+        }
+        .to_owned(),
     ];
     arguments.extend(held.iter().map(ToString::to_string));
     let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
@@ -279,7 +289,8 @@ fn reclaimed(row: Value, own: bool) -> Option<Reclaimed> {
     let owner = values::text(parts.next()?)?;
     let idle = Duration::from_millis(values::number(&parts.next()?)?);
     let count = values::number(&parts.next()?)?;
-    let owner_is_weir = own || values::number(&parts.next()?)? == 1;
+    let owner_is_weir = values::number(&parts.next()?)? == 1 || own;
+    let to_dead_letters = values::number(&parts.next()?)? == 1;
     Some(Reclaimed {
         entry: RawEntry {
             id,
@@ -289,6 +300,7 @@ fn reclaimed(row: Value, own: bool) -> Option<Reclaimed> {
         idle,
         count: u32::try_from(count).unwrap_or(u32::MAX),
         handed_over: idle >= HANDED_OVER || !owner_is_weir,
+        to_dead_letters,
     })
 }
 

@@ -7,8 +7,6 @@ use redis::{Cmd, Value};
 use super::connection::Link;
 use super::errors::{ErrorClass, RedisIoError};
 use super::keys::Keys;
-use super::lease::Membership;
-use super::scripts;
 use super::values;
 use crate::domain::health::GroupState;
 
@@ -224,69 +222,4 @@ pub fn pending_before(link: &mut Link, keys: &Keys) -> Result<Option<PendingBefo
         lowest_idle: Duration::from_millis(idle.unwrap_or(0)),
         owners: owners.collect(),
     }))
-}
-
-/// Moves one page of entries that were pending before us to the dead-letter stream; answers moved, lost to trimming, and whether
-/// there may be more.
-///
-/// # Errors
-/// As sorted by [`ErrorClass`].
-pub fn dead_letter_adopted(
-    link: &mut Link,
-    keys: &Keys,
-    membership: &Membership,
-    highest: &str,
-    idle: Duration,
-    now_unix_ms: u64,
-    text: &str,
-) -> Result<(u64, u64, bool), RedisIoError> {
-    let lease = keys.lease(&membership.name);
-    let (idle, now) = (idle.as_millis().to_string(), now_unix_ms.to_string());
-    let script = &scripts::ADOPT;
-    let answer = link.script(
-        "adopt",
-        &script.script,
-        script.body,
-        &[&keys.stream, &lease, &keys.dead_letter],
-        &[
-            keys.group.as_bytes(),
-            membership.name.as_bytes(),
-            membership.token.as_bytes(),
-            idle.as_bytes(),
-            highest.as_bytes(),
-            now.as_bytes(),
-            text.as_bytes(),
-        ],
-    )?;
-    let numbers: Vec<u64> = values::array(answer)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(values::number)
-        .collect();
-    match numbers[..] {
-        [moved, lost, more] => Ok((moved, lost, more == 1)),
-        _ => Err(RedisIoError::unexpected("adopt", &keys.stream)),
-    }
-}
-
-/// Leaves entries up to `highest` that belong to consumers of other software where they are; `None` ends that.
-///
-/// # Errors
-/// As sorted by [`ErrorClass`].
-pub fn leave_alone(
-    link: &mut Link,
-    keys: &Keys,
-    highest: Option<&str>,
-) -> Result<(), RedisIoError> {
-    const MEMBER: &str = "@leave";
-    let command = match highest {
-        Some(id) => redis::cmd("HSET")
-            .arg(&keys.registry)
-            .arg(MEMBER)
-            .arg(id)
-            .clone(),
-        None => redis::cmd("HDEL").arg(&keys.registry).arg(MEMBER).clone(),
-    };
-    link.query("HSET", &keys.registry, &command, Duration::ZERO)
-        .map(drop)
 }

@@ -23,6 +23,9 @@ pub const NAMES_MAX: usize = 1_000;
 /// Member of the registry that tells that weir has joined the group before.
 pub(super) const JOINED_MARK: &str = "@joined";
 
+/// Member of the registry that keeps the highest id that was pending when weir first joined the group; the reclaim script reads it.
+const BEFORE_MARK: &str = "@before";
+
 /// A consumer name we hold, and the value that proves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
@@ -141,6 +144,7 @@ pub fn join(
                     candidate.as_bytes(),
                     keys.group.as_bytes(),
                     JOINED_MARK.as_bytes(),
+                    BEFORE_MARK.as_bytes(),
                 ],
             )?;
             let mut parts = values::array(answer).unwrap_or_default().into_iter();

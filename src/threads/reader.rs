@@ -283,6 +283,7 @@ impl Reader {
             self.allowance,
             claim_idle,
             expiry,
+            self.parts.settings.consumer.adopt_pending,
             from,
         )?;
         let pass = pass.ok_or(Halt::NameLost)?;
@@ -302,7 +303,11 @@ impl Reader {
             } else {
                 Origin::Abandoned
             };
-            self.arrival(taken.entry, taken.count, origin, sent_at)
+            let mut arrival = self.arrival(taken.entry, taken.count, origin, sent_at);
+            if taken.to_dead_letters {
+                arrival.verdict = Some(DeadLetterReason::Adopted);
+            }
+            arrival
         });
         let arrivals = arrivals.collect();
         self.hand_on(membership, arrivals)

@@ -17,6 +17,7 @@
     reason = "tests have no shutdown flag to wait on; their threads and waits end with them"
 )]
 
+mod adopt;
 mod consume;
 mod dependencies;
 mod gate;

@@ -27,7 +27,6 @@ script!(COUNT, "count", "fence.lua", "count.lua");
 script!(RELEASE, "release", "fence.lua", "release.lua");
 script!(DEAD_LETTER, "dead letter", "fence.lua", "dead_letter.lua");
 script!(RECLAIM, "reclaim", "fence.lua", "ids.lua", "reclaim.lua");
-script!(ADOPT, "adopt", "fence.lua", "adopt.lua");
 script!(REPAIR, "repair", "ids.lua", "repair.lua");
 script!(CURSOR, "cursor", "cursor.lua");
 script!(TRIM, "trim", "ids.lua", "trim.lua");

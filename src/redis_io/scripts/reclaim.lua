@@ -1,9 +1,11 @@
 -- Takes over entries that nobody works on, or (mode 'own') entries of ours that we do not hold.
 -- KEYS[3] registry; ARGV[4] most entries to take, ARGV[5] idle time in ms that tells an abandoned entry, ARGV[6] mode: all | own,
 -- ARGV[7] id to begin at, ARGV[8] idle time that says handed over, ARGV[9] above it: handed over, not due yet,
--- ARGV[10] lease prefix, ARGV[11] idle time after which other software's consumers go, 0 never, from 12: ids we hold. The registry's member @leave is the highest id that stays with consumers of other
--- software.
--- Answers { next id or '', taken, ids lost to trimming, consumers removed }; taken: { entry, owner, idle, count, owner is weir's }.
+-- ARGV[10] lease prefix, ARGV[11] idle time after which other software's consumers go, 0 never, ARGV[12] what becomes of
+-- entries that were pending before weir first joined the group: handle | dead-letter | leave; from 13: ids we hold. The registry's member
+-- @before is the highest of their ids.
+-- Answers { next id or '', taken, ids lost to trimming, consumers removed }; taken: { entry, owner, idle, count, owner is weir's,
+-- belongs into the dead-letter stream }.
 if not holds_lease() then
   return 'FENCED'
 end
@@ -11,9 +13,10 @@ local PAGE, PAGES_MAX = 100, 20
 local stream, group, me = KEYS[1], ARGV[1], ARGV[2]
 local budget, abandoned, own = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == 'own'
 local handed_over, waiting = tonumber(ARGV[8]), tonumber(ARGV[9])
-local leave = redis.call('HGET', KEYS[3], '@leave') or ''
+local before = redis.call('HGET', KEYS[3], '@before') or ''
+local leave, bury = ARGV[12] == 'leave', ARGV[12] == 'dead-letter'
 local held = {}
-for i = 12, #ARGV do
+for i = 13, #ARGV do
   held[ARGV[i]] = true
 end
 local ours = {}
@@ -21,6 +24,10 @@ for _, name in ipairs(redis.call('HKEYS', KEYS[3])) do
   ours[name] = true
 end
 local taken, lost, removed = {}, {}, {}
+
+local function is_from_before(id)
+  return before ~= '' and not id_less(before, id)
+end
 
 local function wanted(id, owner, idle, owner_is_dead)
   if held[id] then
@@ -38,7 +45,7 @@ local function wanted(id, owner, idle, owner_is_dead)
   if owner == me then
     return false
   end
-  if leave ~= '' and not ours[owner] and not id_less(leave, id) then
+  if leave and not ours[owner] and is_from_before(id) then
     return false
   end
   return owner_is_dead or idle >= abandoned
@@ -48,7 +55,7 @@ local function take(id, owner, idle, count)
   local claimed = redis.call('XCLAIM', stream, group, me, 0, id, 'RETRYCOUNT', count)
   local entry = claimed[1]
   if entry and entry[2] then
-    taken[#taken + 1] = { entry, owner, idle, count, ours[owner] and 1 or 0 }
+    taken[#taken + 1] = { entry, owner, idle, count, ours[owner] and 1 or 0, bury and is_from_before(id) and 1 or 0 }
   else
     redis.call('XACK', stream, group, id)
     lost[#lost + 1] = id

@@ -29,7 +29,7 @@ impl Settler {
             );
         }
         if self.generation == 0 {
-            self.adopt(&membership)?;
+            self.tell_adopted(&membership)?;
         }
         let name = membership.name.clone();
         info!(
@@ -49,21 +49,16 @@ impl Settler {
         Ok(())
     }
 
-    /// `ADOPT_PENDING`: what becomes of entries that were pending before weir first joined this group.
-    fn adopt(&mut self, membership: &Membership) -> Result<(), RedisIoError> {
-        const TEXT: &str = "it was pending before weir first joined the group";
-        let policy = self.parts.settings.consumer.adopt_pending;
-        let keys = &self.parts.keys;
+    /// Tells what was pending before weir first joined this group. The reclaim script does with it what `ADOPT_PENDING` says.
+    fn tell_adopted(&mut self, membership: &Membership) -> Result<(), RedisIoError> {
         if !membership.first {
-            if policy != AdoptPending::Leave {
-                inspect::leave_alone(&mut self.link, keys, None)?;
-            }
             return Ok(());
         }
+        let keys = &self.parts.keys;
         let Some(before) = inspect::pending_before(&mut self.link, keys)? else {
             return Ok(());
         };
-        let name = match policy {
+        let name = match self.parts.settings.consumer.adopt_pending {
             AdoptPending::Handle => "handle",
             AdoptPending::DeadLetter => "dead-letter",
             AdoptPending::Leave => "leave",
@@ -73,35 +68,6 @@ impl Settler {
             oldestIdleMs = clock::millis(before.lowest_idle), owners:serde = before.owners, adoptPending = name;
             "entries were pending in the group before weir joined it"
         );
-        match policy {
-            AdoptPending::Handle => {}
-            AdoptPending::Leave => {
-                inspect::leave_alone(&mut self.link, keys, Some(&before.highest))?;
-            }
-            AdoptPending::DeadLetter => {
-                let idle = self.parts.settings.delivery.claim_idle;
-                let (mut all_moved, mut all_lost) = (0, 0);
-                loop {
-                    let now = clock::unix_ms();
-                    let page = inspect::dead_letter_adopted(
-                        &mut self.link,
-                        keys,
-                        membership,
-                        &before.highest,
-                        idle,
-                        now,
-                        TEXT,
-                    )?;
-                    let (moved, lost, more) = page;
-                    all_moved += moved;
-                    all_lost += lost;
-                    if !more {
-                        break;
-                    }
-                }
-                warn!(target: CONTEXT, moved = all_moved, trimmed = all_lost; "adopted entries moved to the dead-letter stream");
-            }
-        }
         Ok(())
     }
 
