@@ -1,12 +1,15 @@
 //! Reaching Redis at start: a few attempts with the configured waits, and at once out where trying again cannot help.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-use log::{info, warn};
+use crossbeam_channel::{Receiver, after, bounded, select};
+use log::{error, info, warn};
 
 use super::signals::SignalEvent;
 use crate::config::settings::{GroupStart, Settings};
+use crate::domain::Millis;
 use crate::exit_status::ExitStatus;
 use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
@@ -14,6 +17,7 @@ use crate::redis_io::group::{self, Repair};
 use crate::redis_io::inspect;
 use crate::redis_io::keys::Keys;
 use crate::runtime::clock;
+use crate::runtime::thread::spawn;
 
 const CONTEXT: &str = "redis-connection";
 
@@ -31,21 +35,32 @@ pub enum Reached {
     GivenUp(ExitStatus),
 }
 
-/// Makes the attempts.
+/// Makes the attempts, each in a thread of its own: connecting may block for long, and a stop must not wait for it.
 pub fn reach_redis(
     settings: &Arc<Settings>,
-    keys: &Keys,
+    keys: &Arc<Keys>,
     signals: &Receiver<SignalEvent>,
 ) -> Reached {
     let attempts = settings.start.attempts;
-    let began = clock::now();
-    let mut warned_at = began;
-    let mut link = Link::new(&settings.redis, &settings.service.name, "start");
+    let mut watch = Watch {
+        signals,
+        began: clock::now(),
+        warned_at: clock::now(),
+        reason: None,
+    };
     for attempt in 1..=attempts {
         info!(target: CONTEXT, attempt, maxRetries = attempts, address:% = settings.redis.address; "Connection attempt {attempt}/{attempts}");
-        let error = match try_once(&mut link, settings, keys) {
-            Ok(()) => return Reached::Ready,
-            Err(error) => error,
+        let answer = match begin_attempt(settings, keys) {
+            Ok(answer) => answer,
+            Err(failure) => {
+                error!(target: CONTEXT, error:% = failure; "attempt could not be started");
+                return Reached::GivenUp(ExitStatus::Internal);
+            }
+        };
+        let error = match watch.wait(&answer) {
+            Waited::For(Ok(())) => return Reached::Ready,
+            Waited::For(Err(error)) => error,
+            Waited::Ended(end) => return end,
         };
         let (reason, delay) = (error.reason().code(), settings.start.delay_after(attempt));
         warn!(
@@ -55,31 +70,11 @@ pub fn reach_redis(
         if let Some(status) = beyond_help(&error) {
             return Reached::GivenUp(status);
         }
-        if attempt == attempts {
-            break;
-        }
-        link.disconnect();
-        let away = clock::now().saturating_sub(began);
-        if away >= AWAY_WARN_MS && clock::now() >= warned_at + AWAY_WARN_MS {
-            warned_at = clock::now();
-            warn!(target: CONTEXT, reason, awayMs = away; "redis is away");
-        }
-        let wake_at = clock::now() + clock::millis(delay);
-        while clock::now() < wake_at {
-            let left = std::time::Duration::from_millis(wake_at.saturating_sub(clock::now()));
-            match signals.recv_timeout(left) {
-                Ok(SignalEvent::Stop(signal)) => {
-                    info!(target: CONTEXT, signal; "stopped before redis was reached");
-                    return Reached::Stopped;
-                }
-                Ok(SignalEvent::Dump) => {
-                    info!(target: CONTEXT, attempt, maxRetries = attempts; "waiting for redis");
-                }
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Reached::GivenUp(ExitStatus::Internal);
-                }
-            }
+        watch.reason = Some(reason);
+        if attempt < attempts
+            && let Waited::Ended(end) = watch.wait(&after(delay))
+        {
+            return end;
         }
     }
     warn!(target: CONTEXT, attempts; "redis could not be reached");
@@ -87,7 +82,67 @@ pub fn reach_redis(
 }
 
 /// Once Redis has been away this long, one WARN in such a time says so, milliseconds (contract).
-const AWAY_WARN_MS: u64 = 60_000;
+const AWAY_WARN_MS: Millis = 60_000;
+
+/// Starts one attempt; its outcome comes through the channel, which is closed without one when the attempt panicked.
+fn begin_attempt(
+    settings: &Arc<Settings>,
+    keys: &Arc<Keys>,
+) -> io::Result<Receiver<Result<(), RedisIoError>>> {
+    let (outcome, answer) = bounded(1);
+    // Nobody reads the end report: the channel tells, and a stop leaves an attempt that hangs to the end of the process.
+    let (reports, _) = bounded(1);
+    let (settings, keys) = (Arc::clone(settings), Arc::clone(keys));
+    spawn("start", reports, move || {
+        let mut link = Link::new(&settings.redis, &settings.service.name, "start");
+        outcome.send(try_once(&mut link, &settings, &keys))?;
+        Ok(())
+    })?;
+    Ok(answer)
+}
+
+/// What a wait ended with.
+enum Waited<T> {
+    /// With what was waited for.
+    For(T),
+    /// With the start itself.
+    Ended(Reached),
+}
+
+/// Waits, and meanwhile answers signals and says how long Redis has been away.
+struct Watch<'a> {
+    signals: &'a Receiver<SignalEvent>,
+    began: Millis,
+    warned_at: Millis,
+    reason: Option<&'static str>,
+}
+
+impl Watch<'_> {
+    fn wait<T>(&mut self, wanted: &Receiver<T>) -> Waited<T> {
+        loop {
+            let due = (self.warned_at + AWAY_WARN_MS).saturating_sub(clock::now());
+            select! {
+                recv(wanted) -> value => return match value {
+                    Ok(value) => Waited::For(value),
+                    Err(_) => Waited::Ended(Reached::GivenUp(ExitStatus::Internal)),
+                },
+                recv(self.signals) -> event => match event {
+                    Ok(SignalEvent::Stop(signal)) => {
+                        info!(target: CONTEXT, signal; "stopped before redis was reached");
+                        return Waited::Ended(Reached::Stopped);
+                    }
+                    Ok(SignalEvent::Dump) => info!(target: CONTEXT, reason = self.reason; "waiting for redis"),
+                    Err(_) => return Waited::Ended(Reached::GivenUp(ExitStatus::Internal)),
+                },
+                default(Duration::from_millis(due)) => {
+                    self.warned_at = clock::now();
+                    let away = self.warned_at.saturating_sub(self.began);
+                    warn!(target: CONTEXT, reason = self.reason, awayMs = away; "redis is away");
+                }
+            }
+        }
+    }
+}
 
 fn try_once(link: &mut Link, settings: &Settings, keys: &Keys) -> Result<(), RedisIoError> {
     link.ensure()?;
@@ -122,5 +177,63 @@ fn beyond_help(error: &RedisIoError) -> Option<ExitStatus> {
         | ErrorClass::Wait
         | ErrorClass::Failover
         | ErrorClass::Repair => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_itself_says_once_a_minute_that_redis_is_away() {
+        let (_signal, signals) = bounded(1);
+        let begun = clock::now();
+        for (warned_ago, warns) in [(AWAY_WARN_MS, true), (AWAY_WARN_MS / 2, false)] {
+            let mut watch = Watch {
+                signals: &signals,
+                began: begun,
+                warned_at: begun.saturating_sub(warned_ago),
+                reason: None,
+            };
+            let waited = watch.wait(&after(Duration::from_millis(50)));
+            assert!(matches!(waited, Waited::For(_)));
+            assert_eq!(watch.warned_at >= begun, warns);
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_a_wait_for_an_attempt_that_hangs() {
+        let (signal, signals) = bounded(1);
+        let (_outcome, answer) = bounded::<()>(1);
+        signal.send(SignalEvent::Dump).expect("room");
+        let mut watch = Watch {
+            signals: &signals,
+            began: clock::now(),
+            warned_at: clock::now(),
+            reason: Some("redis_timeout"),
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| signal.send(SignalEvent::Stop("SIGTERM")));
+            let waited = watch.wait(&answer);
+            assert!(matches!(waited, Waited::Ended(Reached::Stopped)));
+        });
+    }
+
+    #[test]
+    fn an_attempt_that_panics_ends_the_start() {
+        let (_signal, signals) = bounded(1);
+        let (outcome, answer) = bounded::<()>(1);
+        drop(outcome);
+        let mut watch = Watch {
+            signals: &signals,
+            began: clock::now(),
+            warned_at: clock::now(),
+            reason: None,
+        };
+        let waited = watch.wait(&answer);
+        assert!(matches!(
+            waited,
+            Waited::Ended(Reached::GivenUp(ExitStatus::Internal))
+        ));
     }
 }

@@ -1,5 +1,6 @@
 //! From the command line to the first event: what start-up refuses, what it waits for, and how it ends when it cannot go on.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::support::redis_client::{DEAD_LETTERS, STREAM};
@@ -61,6 +62,25 @@ fn sigterm_during_the_attempts_ends_at_once_with_0() {
         .variable("RETRY_DELAYS", "30000")
         .start();
     service.wait_for_line("a failed attempt", SOON, |line| line.field("attempt") == 1);
+    let exit = service.terminate();
+    exit.expect(0);
+    assert!(exit.elapsed < Duration::from_secs(1), "{:?}", exit.elapsed);
+}
+
+#[test]
+fn sigterm_while_an_attempt_hangs_ends_at_once_with_0() {
+    // A full queue of connections nobody accepts: the next one is neither refused nor made.
+    let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    full.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+        .unwrap();
+    full.listen(0).unwrap();
+    let address = full.local_addr().unwrap().as_socket().unwrap();
+    let _queued: Vec<_> = (0..3)
+        .map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(100)))
+        .collect();
+    let mut service = TestService::configure_at("127.0.0.1", address.port()).start();
+    service.wait_for_line("the first attempt", SOON, |line| line.field("attempt") == 1);
+    std::thread::sleep(Duration::from_millis(300));
     let exit = service.terminate();
     exit.expect(0);
     assert!(exit.elapsed < Duration::from_secs(1), "{:?}", exit.elapsed);
