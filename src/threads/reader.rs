@@ -403,7 +403,7 @@ impl Reader {
         self.beat(Activity::WaitingForRedis, Some(self.reason));
         self.parts.line.set_client_id(self.link.client_id());
         let pause = self.pauses.failed(error.needs_a_person(), random());
-        log_failure(CONTEXT, "reading failed", error, pause);
+        log_failure(CONTEXT, "reading failed", error, pause, &mut self.pauses);
         self.parts.stop.sleep(pause);
     }
 

@@ -329,7 +329,13 @@ impl Settler {
         self.struggling = true;
         self.refusal = Some(failure.reason());
         self.refused_until = clock::now() + clock::millis(backoff::PERSON);
-        log_failure(CONTEXT, "settling refused", failure, backoff::PERSON);
+        log_failure(
+            CONTEXT,
+            "settling refused",
+            failure,
+            backoff::PERSON,
+            &mut self.pauses,
+        );
     }
 
     fn recover(&mut self, failure: &RedisIoError) -> Result<(), ThreadError> {
@@ -360,7 +366,7 @@ impl Settler {
         let pause = self.pauses.failed(failure.needs_a_person(), random());
         self.struggling = true;
         self.not_before = clock::now() + clock::millis(pause);
-        log_failure(CONTEXT, "settling failed", failure, pause);
+        log_failure(CONTEXT, "settling failed", failure, pause, &mut self.pauses);
     }
 
     fn tell_lost(&self, not_ours: Vec<EntryId>, trimmed: Vec<EntryId>) -> Result<(), ThreadError> {

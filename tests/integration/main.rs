@@ -29,6 +29,7 @@ mod logs;
 mod names;
 mod publisher;
 mod readme;
+mod refusals;
 mod rights;
 mod scripts;
 mod shutdown;

@@ -1,0 +1,82 @@
+//! A Redis that answers and refuses: short of memory, a replica now, without its replicas, without a right. None of it ends a running
+//! service, what can be done goes on, and the log does not fill with it.
+
+use std::time::Duration;
+
+use crate::support::redis_client::STREAM;
+use crate::support::test_service::SERVICE_NAME;
+use crate::support::{TestRedis, TestService, http, wait_until};
+
+const SOON: Duration = Duration::from_secs(20);
+/// Readiness turns within this time (contract).
+const TURN: Duration = Duration::from_secs(3);
+
+#[track_caller]
+fn expect_turn(service: &mut TestService, status: u16) {
+    let port = service.port();
+    wait_until("readiness turns", TURN, || {
+        http::status(port, "/health/ready") == Some(status)
+    });
+}
+
+/// WARN and ERROR lines of reader and settler.
+fn complaints(service: &TestService) -> usize {
+    let lines = service.lines();
+    lines
+        .iter()
+        .filter(|line| ["WARN", "ERROR"].contains(&line.level()))
+        .filter(|line| ["reader", "settler"].contains(&line.context()))
+        .count()
+}
+
+/// The service works: it handles a new event and is alive.
+#[track_caller]
+fn expect_work(redis: &TestRedis, service: &mut TestService) {
+    let id = redis.add_event("order.created", "order-1");
+    service.wait_handled(&id);
+    wait_until("acknowledged", SOON, || redis.settled(STREAM, SERVICE_NAME));
+    service.terminate().expect(0);
+}
+
+#[test]
+fn a_redis_out_of_memory_is_emptied_all_the_same() {
+    let redis = TestRedis::start();
+    let mut service = TestService::start(&redis);
+    let fill = "for i = 1, 2000 do redis.call('XADD', KEYS[1], '*', 'event', 'e', 'aggregateId', i % 10) end";
+    redis.run::<redis::Value>(&["EVAL", fill, "1", STREAM]);
+    redis.run::<()>(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    wait_until("all handled", SOON, || redis.settled(STREAM, SERVICE_NAME));
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(service.is_running());
+    assert!(complaints(&service) <= 2, "the log fills");
+    redis.run::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    expect_turn(&mut service, 200);
+    expect_work(&redis, &mut service);
+}
+
+#[test]
+fn a_redis_that_became_a_replica_is_waited_for() {
+    let (redis, other) = (TestRedis::start(), TestRedis::start());
+    let mut service = TestService::start(&redis);
+    let port = other.port().to_string();
+    redis.run::<()>(&["REPLICAOF", "127.0.0.1", &port]);
+    expect_turn(&mut service, 503);
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(complaints(&service) <= 6, "the log fills");
+    redis.run::<()>(&["REPLICAOF", "NO", "ONE"]);
+    expect_turn(&mut service, 200);
+    expect_work(&redis, &mut service);
+}
+
+#[test]
+fn a_redis_that_misses_its_replicas_is_waited_for() {
+    let redis = TestRedis::start();
+    let mut service = TestService::start(&redis);
+    redis.run::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    expect_turn(&mut service, 503);
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(complaints(&service) <= 4, "the log fills");
+    redis.run::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    expect_turn(&mut service, 200);
+    expect_work(&redis, &mut service);
+}
