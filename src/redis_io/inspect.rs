@@ -94,8 +94,30 @@ fn missing(keys: &Keys) -> RedisIoError {
 /// `Permission`, `Credentials` or `WrongType` for what only a person can mend; connection errors as they come. Other refusals are what
 /// was asked for, and success.
 pub fn check_rights(link: &mut Link, keys: &Keys) -> Result<(), RedisIoError> {
+    for (operation, key, probe) in probes(keys) {
+        match link.query(operation, key, &probe, Duration::ZERO) {
+            Err(error) if !matches!(error.class, ErrorClass::Refused | ErrorClass::Repair) => {
+                // The dead-letter key is mended while the service runs: degraded, nothing lost.
+                if error.class == ErrorClass::WrongType && key == keys.dead_letter {
+                    continue;
+                }
+                return Err(error);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A command without an effect for every right: its name, its key, and itself.
+fn probes(keys: &Keys) -> Vec<(&'static str, &str, Cmd)> {
     const NO_ID: &str = "not-an-id";
-    let (stream, group) = (&keys.stream, &keys.group);
+    // No group of anybody's is called so.
+    const NO_GROUP: &str = "\0weir";
+    const NO_MEMBER: &str = "@no-member";
+    let (stream, group, registry) = (&keys.stream, &keys.group, &keys.registry);
+    // The lease of a consumer without a name: nobody's.
+    let lease = &keys.lease_prefix;
     let command = |parts: &[&str]| {
         let mut command = redis::cmd(parts[0]);
         for part in &parts[1..] {
@@ -103,7 +125,7 @@ pub fn check_rights(link: &mut Link, keys: &Keys) -> Result<(), RedisIoError> {
         }
         command
     };
-    let probes: [(&'static str, &str, Cmd); 11] = [
+    vec![
         ("XLEN", stream, command(&["XLEN", stream])),
         ("XADD", stream, command(&["XADD", stream, NO_ID, "a", "b"])),
         (
@@ -141,26 +163,49 @@ pub fn check_rights(link: &mut Link, keys: &Keys) -> Result<(), RedisIoError> {
             stream,
             command(&["XGROUP", "CREATE", stream, group, NO_ID]),
         ),
+        (
+            "XGROUP CREATECONSUMER",
+            stream,
+            command(&["XGROUP", "CREATECONSUMER", stream, NO_GROUP, "weir"]),
+        ),
+        (
+            "XGROUP DELCONSUMER",
+            stream,
+            command(&["XGROUP", "DELCONSUMER", stream, NO_GROUP, "weir"]),
+        ),
+        (
+            "XINFO GROUPS",
+            stream,
+            command(&["XINFO", "GROUPS", stream]),
+        ),
+        (
+            "XINFO CONSUMERS",
+            stream,
+            command(&["XINFO", "CONSUMERS", stream, NO_GROUP]),
+        ),
         ("GET", &keys.cursor, command(&["GET", &keys.cursor])),
+        (
+            "SET",
+            &keys.cursor,
+            command(&["SET", &keys.cursor, "-", "no-option"]),
+        ),
+        ("EXISTS", lease, command(&["EXISTS", lease])),
+        ("PEXPIRE", lease, command(&["PEXPIRE", lease, "no-number"])),
+        ("DEL", lease, command(&["DEL", lease])),
+        ("HGET", registry, command(&["HGET", registry, NO_MEMBER])),
+        ("HKEYS", registry, command(&["HKEYS", registry])),
+        (
+            "HSET",
+            registry,
+            command(&["HSET", registry, "one", "two", "no-value"]),
+        ),
+        ("HDEL", registry, command(&["HDEL", registry, NO_MEMBER])),
         (
             "EVAL",
             &keys.cursor,
             command(&["EVAL", "return 1", "1", &keys.cursor]),
         ),
-    ];
-    for (operation, key, probe) in probes {
-        match link.query(operation, key, &probe, Duration::ZERO) {
-            Err(error) if !matches!(error.class, ErrorClass::Refused | ErrorClass::Repair) => {
-                // The dead-letter key is mended while the service runs: degraded, nothing lost.
-                if error.class == ErrorClass::WrongType && key == keys.dead_letter {
-                    continue;
-                }
-                return Err(error);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    ]
 }
 
 /// Entries that were pending in the group before weir joined it.

@@ -80,3 +80,47 @@ fn a_redis_that_misses_its_replicas_is_waited_for() {
     expect_turn(&mut service, 200);
     expect_work(&redis, &mut service);
 }
+
+#[test]
+fn any_missing_right_to_a_needed_command_ends_the_start_with_77_and_is_named() {
+    let redis = TestRedis::start();
+    for command in [
+        "ping",
+        "xlen",
+        "xadd",
+        "xreadgroup",
+        "xack",
+        "xclaim",
+        "xpending",
+        "xrange",
+        "xgroup|create",
+        "xgroup|createconsumer",
+        "xgroup|delconsumer",
+        "xinfo|groups",
+        "xinfo|consumers",
+        "get",
+        "set",
+        "exists",
+        "pexpire",
+        "del",
+        "hget",
+        "hkeys",
+        "hset",
+        "hdel",
+        "eval",
+        "evalsha",
+    ] {
+        let denied = format!("-{command}");
+        redis.set_user(
+            "limited",
+            &["reset", "on", ">secret", "~*", "&*", "+@all", &denied],
+        );
+        let mut service = TestService::configure(&redis)
+            .variable("REDIS_USER", "limited")
+            .variable("REDIS_PW", "secret")
+            .start();
+        let exit = service.wait_end(SOON);
+        assert_eq!(exit.code(), 77, "{command}:\n{}", service.all_output());
+        assert!(service.all_output().contains(command), "{command} is named");
+    }
+}

@@ -141,7 +141,8 @@ fn a_right_that_only_a_script_misses_is_called_by_its_name() {
     let mut at_start = restricted(&redis, &without("+exists")).run_to_end();
     at_start.wait_end(SOON).expect(77);
 
-    let mut later = restricted(&redis, &without("+hkeys")).start();
+    let mut later = restricted(&redis, &rules()).start_ready();
+    redis.set_user("weir", &["-hkeys"]);
     let port = later.port();
     let reasons = || http::get(port, "/health").json()["reasons"].clone();
     wait_until("redis_permission", SOON, || {
