@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::redis_client::STREAM;
+use crate::support::redis_client::{DEAD_LETTERS, STREAM};
 use crate::support::test_service::SERVICE_NAME;
 use crate::support::{TestRedis, TestService, http, wait_until};
 
@@ -79,6 +79,29 @@ fn a_redis_that_misses_its_replicas_is_waited_for() {
     redis.run::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     expect_turn(&mut service, 200);
     expect_work(&redis, &mut service);
+}
+
+#[test]
+fn dead_letters_that_cannot_be_written_do_not_hold_the_stop_up() {
+    let redis = TestRedis::start();
+    redis.run::<()>(&["SET", DEAD_LETTERS, "not a stream"]);
+    let mut service = TestService::start(&redis);
+    redis.run::<String>(&["XADD", STREAM, "*", "no", "event"]);
+    let port = service.port();
+    wait_until("degraded", SOON, || {
+        http::get(port, "/health").json()["reasons"] == serde_json::json!(["dead_letter_blocked"])
+    });
+    let exit = service.terminate();
+    exit.expect(0);
+    assert!(exit.elapsed < Duration::from_secs(3), "{exit:?}");
+    assert_eq!(redis.pending(STREAM, SERVICE_NAME).len(), 1, "nothing lost");
+    // The next one takes it up at once, and buries it as soon as it can.
+    let mut next = TestService::start(&redis);
+    redis.run::<i64>(&["DEL", DEAD_LETTERS]);
+    wait_until("a dead letter", SOON, || {
+        redis.length(DEAD_LETTERS) == 1 && redis.settled(STREAM, SERVICE_NAME)
+    });
+    next.terminate().expect(0);
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! The settler's dead letters: written and acknowledged in one script, or waiting without holding up anything else.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use log::{error, info, warn};
 
 use super::{CONTEXT, FromSettler, Settler};
+use crate::domain::health::Phase;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
 use crate::redis_io::lease::Membership;
 use crate::redis_io::settle::{self, DeadLetter, DeadLetterAnswer};
 use crate::runtime::clock;
+use crate::runtime::thread::ThreadError;
 use crate::threads::Halt;
 
 /// Dead letters that cannot be written now are tried again this often; everything else goes on.
@@ -52,11 +55,33 @@ impl Settler {
                         return Err(failure.into());
                     }
                     self.letters_blocked(&failure);
+                    self.leave_letters_pending()?;
                     break;
                 }
             }
         }
         Ok(())
+    }
+
+    /// When the process stops, what cannot be buried stays pending, with its count, for the next consumer: waiting for a person would
+    /// only use the deadline up. What has gone from the stream is in our hands alone and is tried to the end.
+    fn leave_letters_pending(&mut self) -> Result<(), ThreadError> {
+        let board = &self.parts.board;
+        if !self.closing && !board.update(|observed| observed.phase == Phase::Draining) {
+            return Ok(());
+        }
+        let (kept, left): (VecDeque<_>, VecDeque<_>) = self
+            .todo
+            .letters
+            .drain(..)
+            .partition(|letter| letter.trimmed);
+        self.todo.letters = kept;
+        if left.is_empty() {
+            return Ok(());
+        }
+        warn!(target: CONTEXT, count = left.len(); "dead letters could not be written; their entries stay pending for the next consumer");
+        let ids = left.into_iter().map(|letter| letter.id).collect();
+        self.tell_some(ids, FromSettler::NotOurs)
     }
 
     fn letter_written(&self, letter: &DeadLetter, dead_letter_id: &str, dropped: u64) {
