@@ -34,8 +34,9 @@ const CONTEXT: &str = "reader";
 /// Longest blocking read (design): the connection proves itself once a second, and a stop that cannot wake it takes no longer.
 pub const BLOCK: Duration = Duration::from_secs(1);
 
-/// Most entries of one read. Above it a reply gains nothing (measured: 500 is within 5 % of the limit) and memory comes in lumps.
-pub const READ_COUNT_MAX: usize = 500;
+/// Most entries of one read. Nobody knows how large they are before they are here, so this bounds what one read can bring beyond
+/// `MAX_IN_FLIGHT_BYTES`; above a hundred a reply gains little (measured on the bare loop: 552,000 a second at 100, 658,000 at 500).
+pub const READ_COUNT_MAX: usize = 128;
 
 /// Abandoned entries are looked for this often (design).
 const RECLAIM_EVERY: Duration = Duration::from_secs(1);

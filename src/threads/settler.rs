@@ -322,7 +322,15 @@ impl Settler {
         self.acknowledge()?;
         self.write_letters(membership)?;
         self.release(membership)?;
-        self.write_cursor()
+        match self.write_cursor() {
+            // A full Redis refuses the cursor and still takes acknowledgements: the work goes on, the next cursor covers this one.
+            Err(Halt::Redis(failure)) if failure.class == ErrorClass::Wait => {
+                self.last_cursor = clock::now();
+                log::debug!(target: CONTEXT, error:% = failure; "cursor could not be written");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn refused(&mut self, failure: &RedisIoError) {
