@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-use log::{info, warn};
+use log::{Level, debug, info, log_enabled, warn};
 
 use super::repair::repair_group;
 use super::shared::{GroupMemory, ReaderLine};
@@ -49,6 +49,9 @@ const PERMIT_WAIT: Duration = Duration::from_secs(1);
 
 /// Pause while our name is not registered yet.
 const MEMBERSHIP_PAUSE: Duration = Duration::from_millis(20);
+
+/// Entry ids in one line of the log: a value is cut at 2 KiB, and an id has at most 41 characters.
+const LOGGED_IDS: usize = 40;
 
 /// Where a pass over the pending list begins.
 const LOWEST: &str = "-";
@@ -298,6 +301,7 @@ impl Reader {
         taken: Vec<Reclaimed>,
         sent_at: Millis,
     ) -> Result<(), ThreadError> {
+        log_taken_over(&taken);
         let arrivals = taken.into_iter().map(|taken| {
             let origin = if taken.handed_over {
                 Origin::HandedOver
@@ -444,6 +448,19 @@ fn lane_of(event: &Event, order_by: &OrderBy) -> LaneKey {
             Some(value) => LaneKey::Aggregate(Arc::from(String::from_utf8_lossy(value))),
             None => LaneKey::Own(event.id()),
         },
+    }
+}
+
+/// Which entries did not come to us first, for whoever wonders about their order.
+fn log_taken_over(taken: &[Reclaimed]) {
+    for some in taken.chunks(LOGGED_IDS) {
+        if log_enabled!(target: CONTEXT, Level::Debug) {
+            let ids: Vec<String> = some
+                .iter()
+                .map(|taken| taken.entry.id.to_string())
+                .collect();
+            debug!(target: CONTEXT, streamIds:serde = ids; "taken over");
+        }
     }
 }
 

@@ -1,0 +1,165 @@
+//! Publishes events while things go wrong, never more than a backlog ahead of the handlers, and audits what Redis holds meanwhile.
+
+use std::time::{Duration, Instant};
+
+use redis::{Connection, RedisResult, Value};
+use weir::domain::entry_id::EntryId;
+
+use super::audit::Audit;
+use super::random::Random;
+use super::records::Tail;
+use super::support::redis_client::{ADMIN, STREAM};
+
+/// Events of one write.
+const CHUNK: usize = 50;
+/// Between two audits.
+const AUDIT_EVERY: Duration = Duration::from_millis(250);
+
+/// Adds events; answers which of Redis' lives and data this was, and the ids. ARGV: `*` or the milliseconds of the first id, then
+/// event and aggregate in turns.
+const PUBLISH: &str = "
+local epoch = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') .. (redis.call('GET', 'torture:epoch') or '')
+local answer = { epoch }
+for i = 2, #ARGV, 2 do
+  local id = ARGV[1]
+  if id ~= '*' then
+    id = string.format('%.0f-1', tonumber(id) + i)
+  end
+  answer[#answer + 1] = redis.call('XADD', KEYS[1], id, 'event', ARGV[i], 'aggregateId', ARGV[i + 1])
+end
+return answer";
+
+/// An event whose publishing was confirmed.
+#[derive(Debug, Clone)]
+pub struct Published {
+    pub id: EntryId,
+    pub epoch: String,
+}
+
+/// What is published.
+pub struct Load {
+    /// At least so many events.
+    pub events: usize,
+    /// Unhandled ones at a time.
+    pub backlog: usize,
+    pub aggregates: u64,
+    /// Chooses an event's script; gets the event's number.
+    pub script: fn(&mut Random, usize) -> String,
+}
+
+pub struct Feeder {
+    pub socket: String,
+    pub random: Random,
+    pub tail: Tail,
+    pub audit: Option<Audit>,
+    pub published: Vec<Published>,
+    pub violations: Vec<String>,
+    /// Milliseconds of the next id, when Redis' clock is not to choose it.
+    pub ids_from: Option<u64>,
+    connection: Option<Connection>,
+}
+
+impl Feeder {
+    pub fn new(socket: String, random: Random, tail: Tail) -> Self {
+        Self {
+            socket,
+            random,
+            tail,
+            audit: Some(Audit::default()),
+            published: Vec::new(),
+            violations: Vec::new(),
+            ids_from: None,
+            connection: None,
+        }
+    }
+
+    /// Publishes until there are enough events and `done` says so.
+    pub fn feed(&mut self, load: &Load, limit: Duration, done: impl Fn() -> bool) {
+        let begin = Instant::now();
+        let goal = self.published.len() + load.events;
+        let mut audited = begin;
+        while self.published.len() < goal || !done() {
+            if begin.elapsed() > limit {
+                self.violations.push(format!(
+                    "after {limit:?} only {} of {goal} events were published and {} handled: it is stuck",
+                    self.published.len(),
+                    self.tail.handled.len()
+                ));
+                return;
+            }
+            self.tail.follow();
+            // Dead letters and what Redis lost are never handled, so the backlog is counted over the latest events.
+            let latest = self.published.len().saturating_sub(load.backlog * 2);
+            let waiting = self.published[latest..]
+                .iter()
+                .filter(|event| !self.tail.handled.contains(&event.id))
+                .count();
+            if waiting < load.backlog {
+                self.publish(load);
+            } else {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if audited.elapsed() >= AUDIT_EVERY {
+                audited = Instant::now();
+                self.look();
+            }
+        }
+    }
+
+    /// One chunk. What becomes of it when Redis goes away meanwhile is unknown; the stream itself tells at the end.
+    fn publish(&mut self, load: &Load) {
+        let mut command = redis::cmd("EVAL");
+        command.arg(PUBLISH).arg(1).arg(STREAM);
+        match self.ids_from {
+            Some(first) => command.arg(first),
+            None => command.arg("*"),
+        };
+        for number in 0..CHUNK {
+            let script = (load.script)(&mut self.random, self.published.len() + number);
+            let aggregate = format!("aggregate-{}", self.random.between(1, load.aggregates));
+            command.arg(script).arg(aggregate);
+        }
+        let answer: RedisResult<Vec<String>> = self.query(&command);
+        let Ok(answer) = answer else {
+            std::thread::sleep(Duration::from_millis(20));
+            return;
+        };
+        if let Some(first) = &mut self.ids_from {
+            *first += 2 * CHUNK as u64 + 2;
+        }
+        let (epoch, ids) = answer.split_first().expect("the epoch comes first");
+        for id in ids {
+            let id = id.parse().expect("an entry id");
+            let epoch = epoch.clone();
+            self.published.push(Published { id, epoch });
+        }
+    }
+
+    /// An audit, unless Redis is away.
+    fn look(&mut self) {
+        let Some(mut audit) = self.audit.take() else {
+            return;
+        };
+        if let Ok(answer) = self.query::<Value>(&Audit::question()) {
+            self.tail.follow();
+            let found = audit.judge(answer, &self.published, &self.tail.handled);
+            self.violations.extend(found);
+        }
+        self.audit = Some(audit);
+    }
+
+    pub fn query<T: redis::FromRedisValue>(&mut self, command: &redis::Cmd) -> RedisResult<T> {
+        if self.connection.is_none() {
+            let url = format!("redis+unix://{}?user={ADMIN}&pass=any", self.socket);
+            let connection = redis::Client::open(url)?.get_connection()?;
+            connection.set_read_timeout(Some(Duration::from_secs(10)))?;
+            self.connection = Some(connection);
+        }
+        let connection = self.connection.as_mut().expect("set above");
+        let answer = command.query(connection);
+        if answer.is_err() {
+            self.connection = None;
+        }
+        answer
+    }
+}

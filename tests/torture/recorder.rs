@@ -1,0 +1,149 @@
+//! The recording handler, and the replica it runs in: this executable again, told so by its environment.
+//!
+//! The event's name is the script: `ok`, `sleep:MS`, `micro:US`, `fail:K` (the first K attempts), `reject`, `panic:K`, `exit:K`,
+//! `abort:K`. What a call did is one line at its begin and one at its end, each a single write, so that no kill tears it.
+
+use std::env;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir::domain::event::Event;
+use weir::handlers::{Call, Handler, HandlerError, HandlerResult};
+use weir::runtime::clock;
+use weir::service::Service;
+
+use super::records::Outcome;
+
+/// The file that records go to; its presence makes the process a replica.
+pub const RECORDS: &str = "TORTURE_RECORDS";
+/// The number of this process.
+pub const LIFE: &str = "TORTURE_LIFE";
+/// `1`: calls may share a hand-off between threads.
+pub const QUICK: &str = "TORTURE_QUICK";
+/// How `exit:K` ends the process.
+pub const EXIT_STATUS: i32 = 3;
+
+/// What a call shall do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    Done(Duration),
+    Fail(u32),
+    Reject,
+    Panic(u32),
+    Exit(u32),
+    Abort(u32),
+}
+
+impl Script {
+    pub fn of(event: &str) -> Self {
+        let (verb, number) = event.split_once(':').unwrap_or((event, ""));
+        let number: u32 = number.parse().unwrap_or(0);
+        match verb {
+            "ok" => Self::Done(Duration::ZERO),
+            "sleep" => Self::Done(Duration::from_millis(number.into())),
+            "micro" => Self::Done(Duration::from_micros(number.into())),
+            "fail" => Self::Fail(number),
+            "reject" => Self::Reject,
+            "panic" => Self::Panic(number),
+            "exit" => Self::Exit(number),
+            "abort" => Self::Abort(number),
+            other => panic!("no such script: {other}"),
+        }
+    }
+
+    /// Whether the event must be handled in the end; else its place is the dead-letter stream.
+    pub fn succeeds(self, deliveries_max: u32) -> bool {
+        match self {
+            Self::Done(_) => true,
+            Self::Reject => false,
+            Self::Fail(times) | Self::Panic(times) | Self::Exit(times) | Self::Abort(times) => {
+                times < deliveries_max
+            }
+        }
+    }
+}
+
+pub fn is_asked_for() -> bool {
+    env::var_os(RECORDS).is_some()
+}
+
+/// Runs the service with the recording handler.
+pub fn serve() -> ExitCode {
+    let path = env::var_os(RECORDS).expect("asked for");
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .expect("open the records");
+    let life = env::var(LIFE).expect("a replica knows its number");
+    let quick = env::var(QUICK).is_ok_and(|value| value == "1");
+    let loaded = weir::config::load(env::vars_os()).expect("a valid configuration");
+    let recorder = Recorder { file, life, quick };
+    let status = Service::new(loaded).handler(Arc::new(recorder)).run();
+    ExitCode::from(status.code())
+}
+
+struct Recorder {
+    file: File,
+    life: String,
+    quick: bool,
+}
+
+impl Recorder {
+    fn write(&self, kind: char, event: &Event, call: Call, rest: &str) {
+        let (now, life, attempt) = (clock::now(), &self.life, call.attempt);
+        let (id, aggregate) = (event.id(), event.aggregate_id());
+        let line = format!("{kind} {now} {life} {attempt} {id} {aggregate}{rest}\n");
+        // Appended as a whole: the order of lines in the file is the order in which they were written, over all processes.
+        (&self.file)
+            .write_all(line.as_bytes())
+            .expect("write a record");
+    }
+
+    fn ended(&self, event: &Event, call: Call, outcome: Outcome) {
+        self.write('E', event, call, &format!(" {}", outcome.word()));
+    }
+}
+
+impl Handler for Recorder {
+    fn handle(&self, event: &Event, call: Call) -> HandlerResult {
+        self.write('B', event, call, "");
+        let repeats = |times: u32| call.attempt <= times;
+        match Script::of(event.name()) {
+            Script::Done(time) => {
+                if !time.is_zero() {
+                    std::thread::sleep(time);
+                }
+            }
+            Script::Fail(times) if repeats(times) => {
+                self.ended(event, call, Outcome::Failed);
+                return Err(HandlerError::Retry {
+                    reason: "as scripted".to_owned(),
+                    not_before: None,
+                });
+            }
+            Script::Reject => {
+                self.ended(event, call, Outcome::Rejected);
+                return Err(HandlerError::Reject {
+                    reason: "as scripted".to_owned(),
+                });
+            }
+            Script::Panic(times) if repeats(times) => {
+                self.ended(event, call, Outcome::Failed);
+                panic!("as scripted");
+            }
+            Script::Exit(times) if repeats(times) => std::process::exit(EXIT_STATUS),
+            Script::Abort(times) if repeats(times) => std::process::abort(),
+            Script::Fail(_) | Script::Panic(_) | Script::Exit(_) | Script::Abort(_) => {}
+        }
+        self.ended(event, call, Outcome::Done);
+        Ok(())
+    }
+
+    fn is_quick(&self) -> bool {
+        self.quick
+    }
+}

@@ -1,0 +1,68 @@
+//! SIGKILL at random moments, from a thread that knows nothing of what runs.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::Plan;
+use crate::arena::{Arena, ArenaOptions};
+use crate::feeder::Load;
+use crate::fleet::Fleet;
+use crate::random::Random;
+use crate::report::Summary;
+
+/// One of three replicas at a time.
+pub fn one_of_three(name: &'static str, plan: Plan) -> Summary {
+    let mut arena = ArenaOptions::new(name, 3).start(plan);
+    let load = Load {
+        events: plan.pick(6_000, 100_000),
+        backlog: 600,
+        aggregates: 40,
+        script: |random, _| format!("sleep:{}", random.between(1, 6)),
+    };
+    kill_while_feeding(&mut arena, &load, plan, plan.pick(8, 50));
+    arena.finish()
+}
+
+/// The only replica: what it left behind is its own to take up again. Its handler is quick, so jobs hold many entries.
+pub fn alone(name: &'static str, plan: Plan) -> Summary {
+    let mut options = ArenaOptions::new(name, 1);
+    options.quick = true;
+    let mut arena = options.start(plan);
+    let load = Load {
+        events: plan.pick(6_000, 50_000),
+        backlog: 600,
+        aggregates: 20,
+        script: |random, _| {
+            if random.between(1, 20) == 1 {
+                "sleep:10".to_owned()
+            } else {
+                format!("micro:{}", random.between(50, 400))
+            }
+        },
+    };
+    kill_while_feeding(&mut arena, &load, plan, plan.pick(8, 50));
+    arena.finish()
+}
+
+fn kill_while_feeding(arena: &mut Arena, load: &Load, plan: Plan, kills: usize) {
+    let done = AtomicUsize::new(0);
+    let Arena { fleet, feeder, .. } = arena;
+    let fleet: &Fleet = fleet;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = Random::new(plan.seed, 2);
+            while done.load(Ordering::Relaxed) < kills {
+                std::thread::sleep(random.pause(100, 900));
+                let seat = random.index(fleet.size());
+                if fleet.kill(seat) {
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                std::thread::sleep(random.pause(0, 200));
+                fleet.start(seat);
+            }
+        });
+        feeder.feed(load, Duration::from_secs(600), || {
+            done.load(Ordering::Relaxed) >= kills
+        });
+    });
+}

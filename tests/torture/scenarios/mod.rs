@@ -1,0 +1,40 @@
+//! Every scenario by name. Each starts its own Redis and replicas, does its damage, and answers what the checker says.
+
+mod crashes;
+mod handlers;
+mod links;
+mod losses;
+mod stops;
+
+use super::Plan;
+use super::checker_cases;
+use super::report::Summary;
+
+/// A scenario.
+pub struct Scenario {
+    pub name: &'static str,
+    pub run: fn(&'static str, Plan) -> Summary,
+}
+
+const fn scenario(name: &'static str, run: fn(&'static str, Plan) -> Summary) -> Scenario {
+    Scenario { name, run }
+}
+
+/// All of them; the longest first, so that nothing waits for one at the end.
+pub static ALL: &[Scenario] = &[
+    scenario("crash_one_of_three", crashes::one_of_three),
+    scenario("crash_alone", crashes::alone),
+    scenario("handlers_fail_hang_panic_and_exit", handlers::misbehave),
+    scenario("slow_handlers_run_once", handlers::slow),
+    scenario("replica_frozen_past_its_lease", stops::frozen_replica),
+    scenario("rolling_restart", stops::rolling_restart),
+    scenario("redis_killed_with_aof", links::killed_with_aof),
+    scenario("redis_frozen", links::frozen),
+    scenario("replies_cut", links::replies_cut),
+    scenario("redis_killed_without_aof", losses::killed_without_aof),
+    scenario("everything_flushed", losses::flushed),
+    scenario("ids_behind_the_cursor", losses::ids_behind),
+    scenario("group_destroyed", losses::group_destroyed),
+    scenario("trimmed_by_others", losses::trimmed),
+    scenario("the_checker_sees", checker_cases::run),
+];
