@@ -15,8 +15,8 @@ const TICK: Duration = Duration::from_millis(50);
 struct State {
     /// How often each command was seen.
     seen: BTreeMap<String, u64>,
-    /// The next reply of this command is cut after so many bytes at most.
-    cut: Option<(String, usize)>,
+    /// The next replies of these commands are cut after so many bytes at most.
+    cuts: BTreeMap<String, usize>,
     /// Replies cut.
     done: BTreeMap<String, u64>,
 }
@@ -68,16 +68,17 @@ impl Cutter {
 
     /// Cuts the next reply of this command after at most `kept` bytes, and closes its connection.
     pub fn cut_next(&self, command: &str, kept: usize) {
-        self.shared.state.lock().unwrap().cut = Some((command.to_owned(), kept));
+        let mut state = self.shared.state.lock().unwrap();
+        state.cuts.insert(command.to_owned(), kept);
     }
 
-    /// Whether the last cut asked for has happened.
-    pub fn has_cut(&self) -> bool {
-        self.shared.state.lock().unwrap().cut.is_none()
+    /// Whether the cut that was asked for has happened.
+    pub fn has_cut(&self, command: &str) -> bool {
+        !self.shared.state.lock().unwrap().cuts.contains_key(command)
     }
 
     pub fn give_up(&self) {
-        self.shared.state.lock().unwrap().cut = None;
+        self.shared.state.lock().unwrap().cuts.clear();
     }
 
     /// Commands and how many of their replies were cut.
@@ -149,16 +150,11 @@ fn pump_replies(mut from: TcpStream, mut to: TcpStream, command: &Mutex<String>,
         let cut = {
             let mut state = shared.state.lock().unwrap();
             let name = command.lock().unwrap().clone();
-            match state.cut.take() {
-                Some((wanted, kept)) if wanted == name => {
-                    *state.done.entry(wanted).or_default() += 1;
-                    Some(kept)
-                }
-                other => {
-                    state.cut = other;
-                    None
-                }
+            let kept = state.cuts.remove(&name);
+            if kept.is_some() {
+                *state.done.entry(name).or_default() += 1;
             }
+            kept
         };
         if let Some(kept) = cut {
             // Never the whole reply.

@@ -14,8 +14,10 @@ use crate::report::Summary;
 use crate::support::test_redis::TestRedis;
 use crate::support::wait::within;
 
-/// A chosen reply comes within this time, or the command has gone out of use.
-const CUT_LIMIT: Duration = Duration::from_secs(5);
+/// A command in use comes by within this time.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// And one that belongs to a start within this; else it has gone out of use.
+const CUT_LIMIT: Duration = Duration::from_millis(700);
 
 /// Killed and restarted; every write is in the append-only file before it is answered.
 pub fn killed_with_aof(name: &'static str, plan: Plan) -> Summary {
@@ -103,19 +105,20 @@ pub fn replies_cut(name: &'static str, plan: Plan) -> Summary {
     };
     let rounds = plan.pick(2, 12);
     let mut random = Random::new(plan.seed, 2);
-    while_feeding(&mut arena, &load, |_, _, disturbances| {
+    while_feeding(&mut arena, &load, |_, fleet, disturbances| {
         // Long enough for every command to have been used.
         std::thread::sleep(Duration::from_millis(1_500));
         for _ in 0..rounds {
             for command in cutter.seen() {
                 let from = weir::runtime::clock::now();
                 cutter.cut_next(&command, random.index(60));
-                if !within(
-                    CUT_LIMIT.min(plan.pick(Duration::from_millis(700), CUT_LIMIT)),
-                    || cutter.has_cut(),
-                ) {
+                let cut = || cutter.has_cut(&command);
+                if !within(PATIENCE, cut) {
+                    // Some are sent only when a replica comes or goes.
+                    fleet.stop(0);
+                    fleet.start(0);
+                    within(CUT_LIMIT, cut);
                     cutter.give_up();
-                    continue;
                 }
                 disturbances.push(Disturbance {
                     life: None,
@@ -129,9 +132,11 @@ pub fn replies_cut(name: &'static str, plan: Plan) -> Summary {
     let mut summary = arena.finish();
     let done = cutter.done();
     let cuts: u64 = done.values().sum();
-    summary
-        .notes
-        .push(format!("{cuts} replies cut of {} commands", done.len()));
+    summary.notes.push(format!(
+        "{cuts} replies cut of {} commands ({} seen)",
+        done.len(),
+        cutter.seen().len()
+    ));
     for command in ["XREADGROUP", "XACK"] {
         if !done.contains_key(command) {
             summary
