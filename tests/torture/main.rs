@@ -62,26 +62,9 @@ fn main() -> ExitCode {
     if recorder::is_asked_for() {
         return recorder::serve();
     }
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let has = |name: &str| arguments.iter().any(|argument| argument == name);
-    let filters: Vec<&String> = arguments
-        .iter()
-        .filter(|argument| !argument.starts_with("--"))
-        .collect();
-    // None is ignored, and there are no benchmarks.
-    let none = has("--ignored") || has("--bench");
-    let chosen: Vec<&Scenario> = ALL
-        .iter()
-        .filter(|scenario| {
-            !none
-                && (filters.is_empty()
-                    || filters.iter().any(|filter| {
-                        scenario.name == *filter
-                            || (!has("--exact") && scenario.name.contains(filter.as_str()))
-                    }))
-        })
-        .collect();
-    if has("--list") {
+    let asked = Asked::from(env::args().skip(1));
+    let chosen: Vec<&Scenario> = ALL.iter().filter(|one| asked.for_one(one.name)).collect();
+    if asked.list {
         for scenario in chosen {
             println!("{}: test", scenario.name);
         }
@@ -105,6 +88,46 @@ fn main() -> ExitCode {
             failed.join(", ")
         );
         ExitCode::from(101)
+    }
+}
+
+/// The part of the test runner's language that cargo and nextest speak.
+#[derive(Default)]
+struct Asked {
+    list: bool,
+    exact: bool,
+    /// Only ignored tests, or only benchmarks: there are none.
+    none: bool,
+    names: Vec<String>,
+    skipped: Vec<String>,
+}
+
+impl Asked {
+    fn from(arguments: impl Iterator<Item = String>) -> Self {
+        let mut asked = Self::default();
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--list" => asked.list = true,
+                "--exact" => asked.exact = true,
+                "--ignored" | "--bench" => asked.none = true,
+                "--skip" => asked.skipped.extend(arguments.next()),
+                "--format" | "--test-threads" | "--color" | "--logfile" | "-Z" => {
+                    arguments.next();
+                }
+                option if option.starts_with('-') => {}
+                _ => asked.names.push(argument),
+            }
+        }
+        asked
+    }
+
+    fn for_one(&self, scenario: &str) -> bool {
+        let fits =
+            |name: &String| scenario == name || (!self.exact && scenario.contains(name.as_str()));
+        !self.none
+            && (self.names.is_empty() || self.names.iter().any(fits))
+            && !self.skipped.iter().any(fits)
     }
 }
 
