@@ -103,7 +103,7 @@ impl ArenaOptions {
             losses: Vec::new(),
             trimmed_unread: Vec::new(),
             rules: Rules::default(),
-            settle_limit: Duration::from_secs(60),
+            settle_limit: Duration::from_mins(1),
             folder,
             records,
         }

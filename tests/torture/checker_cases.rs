@@ -216,26 +216,19 @@ pub fn run(_: &'static str, _: Plan) -> Summary {
 }
 
 fn judge(case: &Case) -> Vec<String> {
-    let text: String = case
+    let lines: Vec<String> = case
         .records
         .iter()
         .enumerate()
         .map(|(line, record)| {
             // kind life attempt id [outcome]
             let words: Vec<&str> = record.split(' ').collect();
-            let rest = words
-                .get(4)
-                .map_or(String::new(), |word| format!(" {word}"));
-            format!(
-                "{} {} {} {} {} aggregate{rest}\n",
-                words[0],
-                line * 10,
-                words[1],
-                words[2],
-                words[3]
-            )
+            let (ms, head, id) = (line * 10, words[1..3].join(" "), words[3]);
+            let outcome = words[4..].join(" ");
+            format!("{} {ms} {head} {id} aggregate {outcome}", words[0])
         })
         .collect();
+    let text = lines.join("\n");
     let (calls, mut violations) = records::parse(&text);
     let lives = (1..=2)
         .map(|number| Life {

@@ -123,7 +123,7 @@ fn accept(listener: &TcpListener, upstream: u16, shared: &Arc<Shared>) {
 /// Each connection of weir has one command under way at a time, so a request begins where a read begins.
 fn pump_requests(mut from: TcpStream, mut to: TcpStream, command: &Mutex<String>, shared: &Shared) {
     let _ = from.set_read_timeout(Some(TICK));
-    let mut bytes = [0; 64 * 1024];
+    let mut bytes = vec![0; 64 * 1024];
     while let Some(count) = read(&mut from, &mut bytes, shared) {
         if let Some(name) = name_of(&bytes[..count]) {
             *shared
@@ -145,7 +145,7 @@ fn pump_requests(mut from: TcpStream, mut to: TcpStream, command: &Mutex<String>
 
 fn pump_replies(mut from: TcpStream, mut to: TcpStream, command: &Mutex<String>, shared: &Shared) {
     let _ = from.set_read_timeout(Some(TICK));
-    let mut bytes = [0; 64 * 1024];
+    let mut bytes = vec![0; 64 * 1024];
     while let Some(count) = read(&mut from, &mut bytes, shared) {
         let cut = {
             let mut state = shared.state.lock().unwrap();

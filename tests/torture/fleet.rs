@@ -194,13 +194,12 @@ impl Fleet {
         let Some(mut process) = seat.process.take() else {
             return;
         };
-        let ending = match process.status() {
-            Some(status) => surprise(status),
-            None => {
-                process.signal(Signal::TERM);
-                let status = process.wait(LIMIT);
-                Ending::Stopped(status.and_then(|status| status.code()))
-            }
+        let ending = if let Some(status) = process.status() {
+            surprise(status)
+        } else {
+            process.signal(Signal::TERM);
+            let status = process.wait(LIMIT);
+            Ending::Stopped(status.and_then(|status| status.code()))
         };
         process.kill();
         self.ended(seat.life, ending);

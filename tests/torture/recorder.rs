@@ -96,10 +96,10 @@ impl Recorder {
     fn write(&self, kind: char, event: &Event, call: Call, rest: &str) {
         let (now, life, attempt) = (clock::now(), &self.life, call.attempt);
         let (id, aggregate) = (event.id(), event.aggregate_id());
-        let line = format!("{kind} {now} {life} {attempt} {id} {aggregate}{rest}\n");
+        let record = format!("{kind} {now} {life} {attempt} {id} {aggregate}{rest}\n");
         // Appended as a whole: the order of lines in the file is the order in which they were written, over all processes.
         (&self.file)
-            .write_all(line.as_bytes())
+            .write_all(record.as_bytes())
             .expect("write a record");
     }
 

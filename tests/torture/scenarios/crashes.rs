@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::LIMIT;
 use crate::Plan;
 use crate::arena::{Arena, ArenaOptions};
 use crate::feeder::Load;
@@ -61,8 +62,6 @@ fn kill_while_feeding(arena: &mut Arena, load: &Load, plan: Plan, kills: usize) 
                 fleet.start(seat);
             }
         });
-        feeder.feed(load, Duration::from_secs(600), || {
-            done.load(Ordering::Relaxed) >= kills
-        });
+        feeder.feed(load, LIMIT, || done.load(Ordering::Relaxed) >= kills);
     });
 }

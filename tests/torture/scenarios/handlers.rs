@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::LIMIT;
 use crate::Plan;
 use crate::arena::{Arena, ArenaOptions};
 use crate::feeder::Load;
@@ -43,7 +44,7 @@ pub fn misbehave(name: &'static str, plan: Plan) -> Summary {
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
-        feeder.feed(&load, Duration::from_secs(600), || true);
+        feeder.feed(&load, LIMIT, || true);
         done.store(true, Ordering::Relaxed);
     });
     arena.finish()
@@ -66,7 +67,7 @@ pub fn slow(name: &'static str, plan: Plan) -> Summary {
             _ => format!("sleep:{}", random.between(5, 60)),
         },
     };
-    arena.feeder.feed(&load, Duration::from_secs(600), || true);
+    arena.feeder.feed(&load, LIMIT, || true);
     let mut summary = arena.finish();
     if summary.duplicates > 0 {
         summary

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::LIMIT;
 use crate::Plan;
 use crate::arena::{Arena, ArenaOptions, disturb};
 use crate::checker::Disturbance;
@@ -44,7 +45,7 @@ pub fn killed_with_aof(name: &'static str, plan: Plan) -> Summary {
                 std::thread::sleep(random.pause(0, 700));
                 redis.restart();
                 // Until the links are up again.
-                std::thread::sleep(Duration::from_millis(1_000));
+                std::thread::sleep(Duration::from_secs(1));
             });
         }
     });
@@ -72,7 +73,7 @@ pub fn frozen(name: &'static str, plan: Plan) -> Summary {
                 redis.freeze();
                 std::thread::sleep(random.pause(300, longest));
                 redis.thaw();
-                std::thread::sleep(Duration::from_millis(1_000));
+                std::thread::sleep(Duration::from_secs(1));
             });
         }
     });
@@ -179,14 +180,9 @@ pub fn while_feeding(
             damage(redis, fleet, disturbances);
             drop(finished);
         });
-        feeder.feed(load, Duration::from_secs(600), || {
-            done.load(Ordering::Relaxed)
-        });
+        feeder.feed(load, LIMIT, || done.load(Ordering::Relaxed));
     });
-    assert!(
-        begin.elapsed() < Duration::from_secs(900),
-        "a run this long is stuck"
-    );
+    assert!(begin.elapsed() < 2 * LIMIT, "a run this long is stuck");
 }
 
 /// Also when the damage panics: else the feeder would go on for ever.

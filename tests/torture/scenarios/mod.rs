@@ -6,9 +6,14 @@ mod links;
 mod losses;
 mod stops;
 
+use std::time::Duration;
+
 use super::Plan;
 use super::checker_cases;
 use super::report::Summary;
+
+/// Publishing and handling a load may take this long before the run counts as stuck.
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// A scenario.
 pub struct Scenario {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::LIMIT;
 use crate::Plan;
 use crate::arena::{Arena, ArenaOptions, disturb};
 use crate::feeder::Load;
@@ -43,9 +44,7 @@ pub fn rolling_restart(name: &'static str, plan: Plan) -> Summary {
             }
             done.store(true, Ordering::Relaxed);
         });
-        feeder.feed(&load, Duration::from_secs(600), || {
-            done.load(Ordering::Relaxed)
-        });
+        feeder.feed(&load, LIMIT, || done.load(Ordering::Relaxed));
     });
     let consumers = arena.redis.consumers(STREAM, GROUP);
     let mut summary = arena.finish();
@@ -96,9 +95,7 @@ pub fn frozen_replica(name: &'static str, plan: Plan) -> Summary {
             }
             done.store(true, Ordering::Relaxed);
         });
-        feeder.feed(&load, Duration::from_secs(600), || {
-            done.load(Ordering::Relaxed)
-        });
+        feeder.feed(&load, LIMIT, || done.load(Ordering::Relaxed));
     });
     arena.finish()
 }
