@@ -216,7 +216,7 @@ pub fn run(_: &'static str, _: Plan) -> Summary {
 }
 
 fn judge(case: &Case) -> Vec<String> {
-    let lines: Vec<String> = case
+    let records: Vec<String> = case
         .records
         .iter()
         .enumerate()
@@ -228,7 +228,7 @@ fn judge(case: &Case) -> Vec<String> {
             format!("{} {ms} {head} {id} aggregate {outcome}", words[0])
         })
         .collect();
-    let text = lines.join("\n");
+    let text = records.join("\n");
     let (calls, mut violations) = records::parse(&text);
     let lives = (1..=2)
         .map(|number| Life {

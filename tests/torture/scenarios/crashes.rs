@@ -1,7 +1,6 @@
 //! SIGKILL at random moments, from a thread that knows nothing of what runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::LIMIT;
 use crate::Plan;

@@ -1,7 +1,6 @@
 //! Replicas that are stopped: in good order by SIGTERM, or frozen by SIGSTOP until their leases are somebody else's.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use rustix::process::Signal;
 
