@@ -23,6 +23,10 @@ use super::support::wait::within;
 /// Entries of one page when the stream is read.
 const PAGE: usize = 5_000;
 
+/// What weir says when calls begin to probe.
+const BREAKER_OPENED: &str =
+    "handler target is down; reading pauses and one event at a time probes it";
+
 /// The entry-id range that Redis lost: what lies above `read_through` in this epoch had been read by nobody.
 #[derive(Debug, Clone)]
 pub struct Loss {
@@ -153,6 +157,9 @@ impl Arena {
             ..Evidence::default()
         };
         for life in &lives {
+            if !self.fleet.lines(life.number, BREAKER_OPENED).is_empty() {
+                evidence.probing.insert(life.number);
+            }
             for line in self.fleet.lines(life.number, "taken over") {
                 let ids = line["streamIds"].as_array().cloned().unwrap_or_default();
                 let ids = ids.iter().filter_map(Value::as_str);

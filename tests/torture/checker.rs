@@ -47,6 +47,8 @@ pub struct Evidence {
     pub disturbances: Vec<Disturbance>,
     /// Entries that a life's log shows as taken over.
     pub taken_over: HashSet<(u32, EntryId)>,
+    /// Lives whose breaker opened: the calls that probe are not counted as attempts.
+    pub probing: HashSet<u32>,
 }
 
 /// What holds in a scenario.
@@ -219,7 +221,14 @@ fn check_entry(evidence: &Evidence, rules: Rules, calls: &[&Call], summary: &mut
     let mut successes = 0;
     for (index, call) in calls.iter().enumerate() {
         let number = index as u32 + 1;
-        if rules.order && call.attempt < number && explains(evidence, call, call).is_none() {
+        let counted = calls[..index]
+            .iter()
+            .filter(|earlier| !evidence.probing.contains(&earlier.life))
+            .count();
+        if rules.order
+            && (call.attempt as usize) <= counted
+            && explains(evidence, call, call).is_none()
+        {
             summary.violations.push(format!(
                 "{}: call {number} was told that it is attempt {}: calls were forgotten",
                 call.id, call.attempt

@@ -11,7 +11,6 @@ use super::records;
 use super::report::Summary;
 
 /// What is told of a made-up run besides its records.
-#[derive(Default)]
 struct Case {
     what: &'static str,
     /// Records: life, attempt, id, aggregate and so on; times are line numbers times ten.
@@ -21,6 +20,8 @@ struct Case {
     disturbed: Option<(Option<u32>, u64, u64)>,
     letters: &'static [(&'static str, &'static str)],
     taken_over: &'static [(u32, &'static str)],
+    /// Lives whose breaker opened.
+    probing: &'static [u32],
     attempts_exact: bool,
     /// Part of the one violation, or empty when there is none.
     wrong: &'static str,
@@ -170,6 +171,20 @@ const CASES: &[Case] = &[
         ..CLEAN
     },
     Case {
+        what: "a count that forgets, because the call was a probe",
+        records: &[
+            "B 1 1 1-1",
+            "E 1 1 1-1 failed",
+            "B 1 1 1-1",
+            "E 1 1 1-1 done",
+            "B 1 1 1-2",
+            "E 1 1 1-2 done",
+        ],
+        probing: &[1],
+        wrong: "",
+        ..CLEAN
+    },
+    Case {
         what: "a count that charges too much",
         records: &["B 1 2 1-1", "E 1 2 1-1 done", "B 1 1 1-2", "E 1 1 1-2 done"],
         attempts_exact: true,
@@ -192,6 +207,7 @@ const CLEAN: Case = Case {
     disturbed: None,
     letters: &[],
     taken_over: &[],
+    probing: &[],
     attempts_exact: false,
     wrong: "",
 };
@@ -272,6 +288,7 @@ fn judge(case: &Case) -> Vec<String> {
             .iter()
             .map(|(life, text)| (*life, id(text)))
             .collect::<HashSet<_>>(),
+        probing: case.probing.iter().copied().collect(),
     };
     let rules = Rules {
         attempts_exact: case.attempts_exact,
