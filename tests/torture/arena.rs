@@ -134,6 +134,9 @@ impl Arena {
     /// Waits until everything is settled, stops the fleet, reads the evidence and judges it.
     pub fn finish(mut self) -> Summary {
         let mut violations = std::mem::take(&mut self.feeder.violations);
+        if self.feeder.stuck {
+            self.settle_limit = Duration::ZERO;
+        }
         let settled = within(self.settle_limit, || {
             self.fleet.revive();
             self.redis.settled(STREAM, GROUP)

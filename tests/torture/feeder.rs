@@ -12,6 +12,12 @@ use super::support::redis_client::{ADMIN, STREAM};
 
 /// Events of one write.
 const CHUNK: usize = 50;
+/// Between two looks at what was handled.
+const PAUSE: Duration = Duration::from_millis(5);
+/// When nothing was handled for this long, the backlog may be what Redis has lost.
+const LOST_AFTER: Duration = Duration::from_secs(2);
+/// When nothing was handled for this long, nothing ever will be: longer than a breaker waits before it probes again.
+const STUCK_AFTER: Duration = Duration::from_secs(40);
 /// Between two audits.
 const AUDIT_EVERY: Duration = Duration::from_millis(250);
 
@@ -54,6 +60,8 @@ pub struct Feeder {
     pub audit: Option<Audit>,
     pub published: Vec<Published>,
     pub violations: Vec<String>,
+    /// Nothing moves any more.
+    pub stuck: bool,
     /// Milliseconds of the next id, when Redis' clock is not to choose it.
     pub ids_from: Option<u64>,
     connection: Option<Connection>,
@@ -68,6 +76,7 @@ impl Feeder {
             audit: Some(Audit::default()),
             published: Vec::new(),
             violations: Vec::new(),
+            stuck: false,
             ids_from: None,
             connection: None,
         }
@@ -78,26 +87,31 @@ impl Feeder {
         let begin = Instant::now();
         let goal = self.published.len() + load.events;
         let mut audited = begin;
+        let (mut handled, mut progress) = (0, begin);
         while self.published.len() < goal || !done() {
-            if begin.elapsed() > limit {
+            self.tail.follow();
+            if self.tail.handled.len() > handled {
+                (handled, progress) = (self.tail.handled.len(), Instant::now());
+            }
+            if begin.elapsed() > limit || progress.elapsed() > STUCK_AFTER {
+                self.stuck = true;
                 self.violations.push(format!(
-                    "after {limit:?} only {} of {goal} events were published and {} handled: it is stuck",
+                    "only {} of {goal} events were published and {} handled: it is stuck",
                     self.published.len(),
                     self.tail.handled.len()
                 ));
                 return;
             }
-            self.tail.follow();
             // Dead letters and what Redis lost are never handled, so the backlog is counted over the latest events.
             let latest = self.published.len().saturating_sub(load.backlog * 2);
             let waiting = self.published[latest..]
                 .iter()
                 .filter(|event| !self.tail.handled.contains(&event.id))
                 .count();
-            if waiting < load.backlog {
+            if waiting < load.backlog || progress.elapsed() > LOST_AFTER {
                 self.publish(load);
             } else {
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(PAUSE);
             }
             if audited.elapsed() >= AUDIT_EVERY {
                 audited = Instant::now();
