@@ -200,6 +200,8 @@ pub struct Observations {
     pub last_message_unix_ms: Option<u64>,
     /// Entries held by this process.
     pub held: u64,
+    /// Of these, entries behind failing ones of which only the id is kept.
+    pub parked: u64,
     /// Entries acknowledged by this process after their handler succeeded.
     pub handled: u64,
     /// Entries handed over by this process.

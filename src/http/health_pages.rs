@@ -77,6 +77,9 @@ struct Details<'a> {
     lag: Option<u64>,
     pending: Option<u64>,
     held: u64,
+    /// Entries behind failing ones of which only the id is kept; missing when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parked: Option<u64>,
     handled: u64,
     dead_letters: DeadLetters,
     /// The group that keeps the stream above its bound; missing when none does.
@@ -175,6 +178,7 @@ fn details<'a>(
         lag: observed.group.lag,
         pending: observed.group.pending,
         held: observed.held,
+        parked: Some(observed.parked).filter(|parked| *parked > 0),
         handled: observed.handled,
         dead_letters: DeadLetters {
             written: observed.dead_letters,

@@ -6,7 +6,7 @@ use redis::Value;
 
 use super::connection::Link;
 use super::errors::RedisIoError;
-use super::group::HANDED_OVER;
+use super::group::{HANDED_OVER, RawEntry};
 use super::keys::Keys;
 use super::lease::Membership;
 use super::scripts::{self, Text};
@@ -18,6 +18,9 @@ use crate::domain::lanes::Released;
 
 /// Most ids in one XACK or one script: Redis works on nothing else meanwhile (500 take well under a millisecond).
 pub const IDS_MAX: usize = 500;
+
+/// Most entries fetched at once: with bodies of 10 KiB half a megabyte, written in about a millisecond.
+pub const FETCH_MAX: usize = 50;
 
 /// Most names and values that Lua can pass to one command (its stack holds 8000).
 const SCRIPT_FIELDS_MAX: usize = 7_000;
@@ -174,6 +177,39 @@ fn fenced(
     ids: &[EntryId],
     arguments: &[String],
 ) -> Result<Option<FencedAnswer>, RedisIoError> {
+    let Some(codes) = fenced_values(
+        link,
+        keys,
+        membership,
+        script,
+        operation,
+        ids.len(),
+        arguments,
+    )?
+    else {
+        return Ok(None);
+    };
+    let mut out = FencedAnswer::default();
+    for (id, code) in ids.iter().zip(codes) {
+        match code {
+            Value::Int(1) => out.done.push(*id),
+            Value::Int(3) => out.trimmed.push(*id),
+            _ => out.not_ours.push(*id),
+        }
+    }
+    Ok(Some(out))
+}
+
+/// Runs a script that answers one value for each id; nothing when our name lease is gone.
+fn fenced_values(
+    link: &mut Link,
+    keys: &Keys,
+    membership: &Membership,
+    script: &Text,
+    operation: &'static str,
+    count: usize,
+    arguments: &[String],
+) -> Result<Option<Vec<Value>>, RedisIoError> {
     let lease = keys.lease(&membership.name);
     let mut all: Vec<&[u8]> = vec![
         keys.group.as_bytes(),
@@ -188,18 +224,62 @@ fn fenced(
         &[&keys.stream, &lease],
         &all,
     )?;
-    let Some(codes) = values::array(answer) else {
+    let Some(values) = values::array(answer) else {
         return Ok(None);
     };
-    if codes.len() != ids.len() {
+    if values.len() != count {
         return Err(RedisIoError::unexpected(operation, &keys.stream));
     }
-    let mut out = FencedAnswer::default();
-    for (id, code) in ids.iter().zip(codes) {
-        match code {
-            Value::Int(1) => out.done.push(*id),
+    Ok(Some(values))
+}
+
+/// What became of a fetch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FetchAnswer {
+    /// The entries, in the order they were asked for.
+    pub entries: Vec<RawEntry>,
+    /// Settled by somebody, or somebody else's.
+    pub not_ours: Vec<EntryId>,
+    /// Gone from the stream.
+    pub trimmed: Vec<EntryId>,
+}
+
+/// Reads entries we own once more, and changes nothing. At most [`FETCH_MAX`] ids.
+///
+/// # Errors
+/// As [`renew`].
+pub fn fetch(
+    link: &mut Link,
+    keys: &Keys,
+    membership: &Membership,
+    ids: &[EntryId],
+) -> Result<Option<FetchAnswer>, RedisIoError> {
+    let operation = "fetch";
+    let arguments: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let Some(answers) = fenced_values(
+        link,
+        keys,
+        membership,
+        &scripts::FETCH,
+        operation,
+        ids.len(),
+        &arguments,
+    )?
+    else {
+        return Ok(None);
+    };
+    let mut out = FetchAnswer::default();
+    for (id, answer) in ids.iter().zip(answers) {
+        match answer {
             Value::Int(3) => out.trimmed.push(*id),
-            _ => out.not_ours.push(*id),
+            Value::Int(_) => out.not_ours.push(*id),
+            other => {
+                let entry = values::entry(other);
+                let fields = entry
+                    .and_then(|(_, fields)| fields)
+                    .ok_or_else(|| RedisIoError::unexpected(operation, &keys.stream))?;
+                out.entries.push(RawEntry { id: *id, fields });
+            }
         }
     }
     Ok(Some(out))

@@ -10,7 +10,7 @@ use super::supervisor::Supervisor;
 use crate::config::settings::Settings;
 use crate::domain::Millis;
 use crate::domain::backoff::Backoff;
-use crate::domain::lanes::LaneLimits;
+use crate::domain::lanes::{LANE_HELD_MAX, LaneLimits, PARKED_MAX};
 use crate::handlers::Handler;
 use crate::http::app::App;
 use crate::http::gate::{Gate, GateHandle, listen};
@@ -139,6 +139,8 @@ pub(super) fn start_consuming(
         workers: delivery.workers,
         max_in_flight: delivery.max_in_flight,
         max_in_flight_bytes: delivery.max_in_flight_bytes,
+        lane_held_max: LANE_HELD_MAX,
+        parked_max: PARKED_MAX,
         claim_idle: clock::millis(delivery.claim_idle),
         max_deliveries: delivery.max_deliveries,
         retry: Backoff {

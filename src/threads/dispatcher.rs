@@ -13,7 +13,7 @@ use super::settler::FromSettler;
 use crate::domain::Millis;
 use crate::domain::event::Body;
 use crate::domain::health::{Activity, Loop};
-use crate::domain::lanes::{Job, JobReport, LaneLimits, Lanes, Order, UNCONFIRMED};
+use crate::domain::lanes::{Job, JobReport, LaneKey, LaneLimits, Lanes, Order, UNCONFIRMED};
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::thread::ThreadError;
@@ -28,6 +28,15 @@ const STALL_AFTER: Duration = Duration::from_secs(5);
 
 /// Pause before a full channel is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
+
+/// Aggregates that fill all places are named at most this often.
+const BLOCKING_TOLD_EVERY: Duration = Duration::from_mins(1);
+
+/// So many of them, the largest.
+const BLOCKING_NAMED: usize = 5;
+
+/// Ids named in one log line.
+const IDS_SHOWN: usize = 10;
 
 /// Messages taken in before their consequences are sent out: bounds the delay of a job behind a burst.
 const MESSAGES_MAX: usize = 64;
@@ -72,6 +81,8 @@ struct Dispatcher {
     draining: bool,
     last_beat: Millis,
     breaker_open: bool,
+    blocking: bool,
+    blocking_told: Option<Millis>,
     released: usize,
 }
 
@@ -91,6 +102,8 @@ pub fn run(parts: DispatcherParts) -> Result<(), ThreadError> {
         draining: false,
         last_beat: 0,
         breaker_open: false,
+        blocking: false,
+        blocking_told: None,
         released: 0,
     };
     dispatcher.dispatch_until_drained()
@@ -238,6 +251,7 @@ impl Dispatcher {
                 self.lanes.forget(&ids);
             }
             FromSettler::NotOurs(ids) => self.lanes.forget(&ids),
+            FromSettler::Fetched(entries) => self.lanes.fetched(now, entries),
             FromSettler::StreamReplaced => self.lanes.stream_replaced(),
             FromSettler::CursorWritten(cursor) => self.lanes.cursor_written(cursor),
             FromSettler::NameLost => {
@@ -255,7 +269,10 @@ impl Dispatcher {
 
     fn report(&mut self, now: Millis) {
         let held = self.lanes.held() as u64;
+        let parked = self.lanes.parked() as u64;
         let blocking = self.lanes.aggregates_blocking();
+        self.report_blocking(now, blocking);
+        self.report_lost_to_trimming(now);
         let breaker_open = self.lanes.breaker_open();
         if breaker_open != self.breaker_open {
             self.breaker_open = breaker_open;
@@ -276,10 +293,53 @@ impl Dispatcher {
             );
             self.parts.board.update(|observed| {
                 observed.held = held;
+                observed.parked = parked;
                 observed.aggregates_blocking = blocking;
                 observed.breaker_open = breaker_open;
             });
         }
+    }
+}
+
+impl Dispatcher {
+    /// Says which aggregates fill all places, when they begin to, and not again within the same minute.
+    fn report_blocking(&mut self, now: Millis, blocking: bool) {
+        let before = std::mem::replace(&mut self.blocking, blocking);
+        let lately = self
+            .blocking_told
+            .is_some_and(|at| now < at + clock::millis(BLOCKING_TOLD_EVERY));
+        if before || !blocking || lately {
+            return;
+        }
+        self.blocking_told = Some(now);
+        warn!(
+            target: CONTEXT, held = self.lanes.held(), parked = self.lanes.parked();
+            "events behind failing ones fill all places; reading stops"
+        );
+        for (key, count) in self.lanes.largest_held_back(BLOCKING_NAMED) {
+            match key {
+                LaneKey::Aggregate(aggregate) => {
+                    warn!(target: CONTEXT, aggregateId = &*aggregate, count; "aggregate held back");
+                }
+                LaneKey::Own(id) => {
+                    warn!(target: CONTEXT, streamId:% = id, count; "event held back");
+                }
+                LaneKey::Stream => warn!(target: CONTEXT, count; "whole stream held back"),
+            }
+        }
+    }
+
+    fn report_lost_to_trimming(&mut self, now: Millis) {
+        let ids = self.lanes.take_lost_to_trimming();
+        if ids.is_empty() {
+            return;
+        }
+        let shown = ids.iter().take(IDS_SHOWN).map(ToString::to_string);
+        let first: Vec<String> = shown.collect();
+        warn!(target: CONTEXT, count = ids.len(), streamIds:serde = first; "events behind a failing one were trimmed from the stream before their turn came");
+        self.parts
+            .board
+            .update(|observed| observed.trimmed = Some(now));
     }
 }
 

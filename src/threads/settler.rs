@@ -1,6 +1,7 @@
 //! The settler: every write to the group's pending list, our name lease, the cursor. When Redis is away its orders wait here, bounded
 //! by what is held. A place is free only when Redis has confirmed.
 
+mod fetch;
 mod letters;
 mod membership;
 mod steps;
@@ -21,7 +22,7 @@ use crate::domain::backoff;
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::Body;
 use crate::domain::health::{Activity, Loop, Reason};
-use crate::domain::lanes::{Entry, Order, Released};
+use crate::domain::lanes::{Entry, Fetched, Order, Released};
 use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
 use crate::redis_io::keys::Keys;
@@ -69,6 +70,8 @@ pub enum FromSettler {
     Trimmed(Vec<EntryId>),
     /// Handed over.
     Released(Vec<EntryId>),
+    /// Parked entries, read again.
+    Fetched(Vec<Fetched<Body>>),
     /// No longer ours to settle.
     NotOurs(Vec<EntryId>),
     /// The cursor was written: a repair begins here.
@@ -103,6 +106,8 @@ struct Todo {
     renewals: Vec<EntryId>,
     counts: Vec<(EntryId, u32)>,
     acknowledgements: Vec<EntryId>,
+    gone: Vec<EntryId>,
+    fetches: Vec<EntryId>,
     letters: VecDeque<DeadLetter>,
     releases: Vec<Released>,
 }
@@ -222,7 +227,12 @@ impl Settler {
         }
         let mut due =
             (self.last_stay + clock::millis(LEASE_RENEWAL)).min(now + clock::millis(BEAT_EVERY));
-        if !self.todo.acknowledgements.is_empty() || !self.todo.releases.is_empty() {
+        let todo = &self.todo;
+        if !todo.acknowledgements.is_empty()
+            || !todo.gone.is_empty()
+            || !todo.fetches.is_empty()
+            || !todo.releases.is_empty()
+        {
             due = due.min(self.refused_until);
         }
         if self.cursor_due {
@@ -239,12 +249,16 @@ impl Settler {
             renewals,
             counts,
             acknowledgements,
+            gone,
+            fetches,
             letters,
             releases,
         } = &self.todo;
         renewals.is_empty()
             && counts.is_empty()
             && acknowledgements.is_empty()
+            && gone.is_empty()
+            && fetches.is_empty()
             && letters.is_empty()
             && releases.is_empty()
     }
@@ -283,7 +297,13 @@ impl Settler {
             }
             Order::Count(counts) => self.todo.counts.extend(counts),
             Order::Renew(ids) => self.todo.renewals.extend(ids),
-            Order::Release(entries) => self.todo.releases.extend(entries),
+            Order::Release(entries) => {
+                self.todo.releases.extend(entries);
+                // Who hands over begins nothing more, so nobody needs the bodies.
+                self.todo.fetches.clear();
+            }
+            Order::Fetch(ids) => self.todo.fetches.extend(ids),
+            Order::AcknowledgeGone(ids) => self.todo.gone.extend(ids),
         }
     }
 
@@ -320,8 +340,10 @@ impl Settler {
 
     fn write(&mut self, membership: &Membership) -> Result<(), Halt> {
         self.acknowledge()?;
+        self.acknowledge_gone()?;
         self.write_letters(membership)?;
         self.release(membership)?;
+        self.fetch(membership)?;
         match self.write_cursor() {
             // A full Redis refuses the cursor and still takes acknowledgements: the work goes on, the next cursor covers this one.
             Err(Halt::Redis(failure)) if failure.class == ErrorClass::Wait => {
@@ -382,7 +404,7 @@ impl Settler {
             warn!(target: CONTEXT, count = not_ours.len(); "entries are no longer ours");
         }
         if !trimmed.is_empty() {
-            warn!(target: CONTEXT, count = trimmed.len(); "held entries have gone from the stream; they are handled all the same");
+            warn!(target: CONTEXT, count = trimmed.len(); "held entries have gone from the stream; those whose bodies are here are handled all the same");
             let now = clock::now();
             self.parts
                 .board

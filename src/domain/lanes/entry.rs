@@ -167,6 +167,12 @@ pub enum Order<T> {
     Renew(Vec<EntryId>),
     /// Hand these over.
     Release(Vec<Released>),
+    /// Read these parked entries again; answered by [`super::Lanes::fetched`], `trimmed` or `lost`. A [`Order::Release`] that comes
+    /// after it makes it void.
+    Fetch(Vec<EntryId>),
+    /// Acknowledge what has gone from the stream with nobody having its body: there is nothing to be done any more. Answered by
+    /// [`super::Lanes::forget`].
+    AcknowledgeGone(Vec<EntryId>),
 }
 
 /// An entry that is handed over.

@@ -106,6 +106,17 @@ impl Flow {
         lot
     }
 
+    /// Bodies of parked entries that may be fetched now, beside those that are here and the `fetching` that are on their way.
+    pub(super) fn fetch_room(&self, bodies: usize, fetching: usize, bytes: usize) -> usize {
+        let coming = bodies + fetching;
+        let byte_room = self.bytes_max.saturating_sub(bytes) / self.entry_bytes.max(1);
+        // As for permits: one larger than the whole budget comes alone.
+        let byte_room = byte_room
+            .saturating_sub(fetching)
+            .max(usize::from(coming == 0));
+        self.held_max.saturating_sub(coming).min(byte_room)
+    }
+
     /// Whether the hard bound leaves no room at all.
     pub(super) fn is_full(&self, held: usize, bytes: usize) -> bool {
         held >= self.held_max || bytes >= self.bytes_max

@@ -66,8 +66,15 @@ impl<T> Lanes<T> {
             }
             held.lost = true;
             held.renewing = false;
-            if held.place == Place::Waiting {
-                lanes.push(held.lane.clone());
+            match held.place {
+                Place::Waiting => lanes.push(held.lane.clone()),
+                Place::Parked => {
+                    let key = held.lane.clone();
+                    self.unpark(&key, *id);
+                    self.remove_held(*id);
+                    lanes.push(key);
+                }
+                Place::Running | Place::Settling | Place::Releasing => {}
             }
         }
         // Each lane once: a lost name drops everything, perhaps all of it in one lane.
@@ -128,7 +135,14 @@ impl<T> Lanes<T> {
                 self.order_dead_letter(entry, DeadLetterReason::Trimmed);
                 continue;
             }
-            let key = held.lane.clone();
+            let (key, place) = (held.lane.clone(), held.place);
+            if place == Place::Parked {
+                self.unpark(&key, *id);
+                self.lose_to_trimming(*id);
+            } else if place == Place::Releasing {
+                // It was parked when it was to be handed over.
+                self.lose_to_trimming(*id);
+            }
             self.count_answered(now, &key, *id);
         }
     }

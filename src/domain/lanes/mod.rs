@@ -8,6 +8,7 @@ mod entry;
 mod flow;
 mod leases;
 mod outcome;
+mod parked;
 #[cfg(test)]
 mod properties;
 mod queue;
@@ -16,7 +17,7 @@ mod tests;
 mod turns;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 
 use entry::Class;
 pub use entry::{
@@ -25,6 +26,8 @@ pub use entry::{
 use flow::Flow;
 pub use leases::UNCONFIRMED;
 pub use outcome::RETRY_WAIT_MAX;
+use parked::Parked;
+pub use parked::{Fetched, LANE_HELD_MAX, PARKED_MAX};
 
 use super::Millis;
 use super::backoff::Backoff;
@@ -51,6 +54,10 @@ pub struct LaneLimits {
     pub max_in_flight: usize,
     /// Bytes held at most.
     pub max_in_flight_bytes: usize,
+    /// Bodies one lane keeps behind a failing entry.
+    pub lane_held_max: usize,
+    /// Entries kept without their body, over all lanes; beyond that they count as held.
+    pub parked_max: usize,
     /// Idle time after which others may take an entry, milliseconds.
     pub claim_idle: Millis,
     /// Calls of one entry before it is dead-lettered.
@@ -65,6 +72,8 @@ pub struct LaneLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Waiting,
+    /// As [`Place::Waiting`], without its body.
+    Parked,
     Running,
     /// In an order to acknowledge or to dead-letter.
     Settling,
@@ -104,10 +113,18 @@ enum Stand {
 struct Lane<T> {
     /// In id order, except that one whose call has begun stays in front.
     queue: VecDeque<Entry<T>>,
+    /// The upper end of the lane, without bodies.
+    parked: BTreeMap<EntryId, Parked>,
+    /// Of these, how many are in an order to fetch.
+    fetching: usize,
+    /// In the list of lanes that need bodies.
+    hungry: bool,
+    /// The last entry of the run that is with a worker, when an entry that has begun before leads it.
+    retries_up_to: Option<EntryId>,
     stand: Stand,
     /// A timer stands for this moment.
     timer: Option<Millis>,
-    /// Entries counted as held back behind a waiting head.
+    /// Entries counted as held back behind a failing one.
     held_back: usize,
 }
 
@@ -121,6 +138,14 @@ pub struct Lanes<T> {
     held_back: usize,
     waiting: usize,
     running: usize,
+    /// Entries without their body, over all lanes.
+    parked: usize,
+    /// Of these, how many are in an order to fetch.
+    fetching: usize,
+    /// Lanes that have parked entries and few others.
+    hungry: VecDeque<LaneKey>,
+    /// Parked entries that have gone from the stream, to be reported.
+    lost_to_trimming: Vec<EntryId>,
     /// Entries in an order to release, until it is answered: one that turns out to be trimmed is in nobody else's hands.
     releasing: HashMap<EntryId, Entry<T>>,
     /// Lanes whose head may run at once.
@@ -170,6 +195,10 @@ impl<T> Lanes<T> {
             held_back: 0,
             waiting: 0,
             running: 0,
+            parked: 0,
+            fetching: 0,
+            hungry: VecDeque::new(),
+            lost_to_trimming: Vec::new(),
             releasing: HashMap::new(),
             ready: VecDeque::new(),
             to_count: VecDeque::new(),
@@ -262,7 +291,7 @@ impl<T> Lanes<T> {
         } else if class == Class::Suspect && count >= self.limits.max_deliveries {
             self.order_dead_letter(entry, DeadLetterReason::Abandoned);
         } else if self.draining && !self.by_key.contains_key(&lane) {
-            self.order_release(vec![(entry, 0)]);
+            self.order_release(vec![(entry, 0)], Vec::new());
         } else {
             self.queue(&lane, entry);
             self.examine(now, &lane);
@@ -347,8 +376,10 @@ impl<T> Lanes<T> {
         if self.draining || self.breaker.is_open() {
             return 0;
         }
+        let (free, beyond) = self.parked_shares();
+        let held = self.held.len() - free + self.fetching;
         self.flow
-            .grant(now, self.held.len(), self.held_back, self.bytes)
+            .grant(now, held, self.held_back + beyond, self.bytes)
     }
 
     /// The reader began anew: permits that were out are void.
@@ -361,6 +392,8 @@ impl<T> Lanes<T> {
     pub fn drain(&mut self, now: Millis) {
         self.draining = true;
         let mut all = Vec::new();
+        let mut parked = Vec::new();
+        let mut held_back = 0;
         self.waiting = 0;
         self.redelivered_turns = 0;
         self.suspect_turn = false;
@@ -369,6 +402,7 @@ impl<T> Lanes<T> {
                 self.redelivered_turns += usize::from(class != Class::Plain);
                 self.suspect_turn |= class == Class::Suspect;
                 self.waiting += lane.queue.len();
+                held_back += lane.held_back;
                 return true;
             }
             let wait = lane
@@ -376,20 +410,26 @@ impl<T> Lanes<T> {
                 .front()
                 .map_or(0, |head| head.due.saturating_sub(now));
             all.extend(lane.queue.drain(..).map(|entry| (entry, wait)));
+            self.fetching -= lane.fetching;
+            self.parked -= lane.parked.len();
+            let behind = std::mem::take(&mut lane.parked).into_iter();
+            parked.extend(behind.map(|(id, parked)| parked.leaving(id, wait)));
             false
         });
-        self.held_back = 0;
+        self.hungry.clear();
+        self.held_back = held_back;
         self.counts_open = 0;
         self.ready.clear();
         self.to_count.clear();
         self.redelivered.clear();
         self.counted.clear();
         self.timers.clear();
-        self.order_release(all);
+        self.order_release(all, parked);
     }
 
     /// What the settler must do, in order; empties the list.
     pub fn take_orders(&mut self) -> Vec<Order<T>> {
+        self.order_fetches();
         std::mem::take(&mut self.orders)
     }
 
@@ -415,6 +455,8 @@ impl<T> Lanes<T> {
 
     /// Whether held-back aggregates leave no room for anything else.
     pub fn aggregates_blocking(&self) -> bool {
-        self.held_back > 0 && self.flow.is_full(self.held.len(), self.bytes)
+        let (free, beyond) = self.parked_shares();
+        let held = self.held.len() - free;
+        self.held_back + beyond > 0 && self.flow.is_full(held, self.bytes)
     }
 }

@@ -90,14 +90,16 @@ impl<T> Lanes<T> {
             }
         }
         if self.draining {
+            let parked = self.take_parked(&lane, wait);
             if let Some(state) = self.by_key.get_mut(&lane) {
                 self.waiting -= state.queue.len();
                 waiting.extend(state.queue.drain(..).map(|entry| (entry, wait)));
             }
             waiting.sort_by_key(|(entry, _)| (!entry.begun, entry.id));
-            self.order_release(waiting);
+            self.order_release(waiting, parked);
         } else {
-            for (entry, _) in waiting {
+            // The failed one last: once it leads, the lane parks from its end, and those that come back stand before that.
+            for (entry, _) in waiting.into_iter().rev() {
                 self.queue(&lane, entry);
             }
         }
@@ -203,8 +205,13 @@ impl<T> Lanes<T> {
     }
 
     /// Hands entries over. One that has gone from the stream cannot be: its body is in our hands only, so it is kept as a dead letter.
-    pub(super) fn order_release(&mut self, entries: Vec<(Entry<T>, Millis)>) {
-        let mut released = Vec::with_capacity(entries.len());
+    /// Parked ones follow: they stand behind the others of their lanes.
+    pub(super) fn order_release(
+        &mut self,
+        entries: Vec<(Entry<T>, Millis)>,
+        parked: Vec<Released>,
+    ) {
+        let mut released = Vec::with_capacity(entries.len() + parked.len());
         for (entry, wait) in entries {
             if self.held.get(&entry.id).is_some_and(|held| held.trimmed) {
                 self.order_dead_letter(entry, DeadLetterReason::Trimmed);
@@ -218,6 +225,10 @@ impl<T> Lanes<T> {
             });
             self.releasing.insert(entry.id, entry);
         }
+        for one in &parked {
+            self.settling(one.id, Place::Releasing);
+        }
+        released.extend(parked);
         if !released.is_empty() {
             self.orders.push(Order::Release(released));
         }

@@ -18,6 +18,7 @@ fn plans() -> impl Strategy<Value = Plan> {
         any::<bool>(),
         1_u64..8,
         1_u64..60,
+        (1_usize..5, 0_usize..12),
     );
     let luck = (
         0_u64..60,
@@ -26,12 +27,15 @@ fn plans() -> impl Strategy<Value = Plan> {
         proptest::option::of(0_usize..300),
     );
     (any::<u64>(), sizes, luck).prop_map(|(seed, sizes, luck)| {
-        let (workers, max_in_flight, max_deliveries, batch, lanes, entries) = sizes;
+        let (workers, max_in_flight, max_deliveries, batch, lanes, entries, parking) = sizes;
+        let (lane_held_max, parked_max) = parking;
         let (failing, misfortune, foreign, drain_after) = luck;
         Plan {
             seed,
             workers,
             max_in_flight,
+            lane_held_max,
+            parked_max,
             max_deliveries,
             batch,
             lanes,
@@ -67,6 +71,12 @@ proptest! {
     #[test]
     fn one_worker_and_one_entry_at_a_time_are_enough(plan in plans()) {
         World::new(Plan { workers: 1, max_in_flight: 1, ..plan }).play();
+    }
+
+    #[test]
+    fn few_lanes_that_fail_most_of_the_time_park_and_fetch_in_order(plan in plans()) {
+        let (failing, lanes) = (50 + plan.failing / 2, plan.lanes.min(3));
+        World::new(Plan { failing, lanes, entries: plan.entries + 20, max_deliveries: 4, ..plan }).play();
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The lanes' lists: where an entry stands in its lane, and where a lane stands among the others.
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::leases::is_fresh;
 use super::turns::is_charged;
@@ -15,10 +15,18 @@ impl<T> Lanes<T> {
         }
         let lane = self.by_key.entry(key.clone()).or_insert_with(|| Lane {
             queue: VecDeque::new(),
+            parked: BTreeMap::new(),
+            fetching: 0,
+            hungry: false,
+            retries_up_to: None,
             stand: Stand::Resting,
             timer: None,
             held_back: 0,
         });
+        if !entry.begun && lane.is_behind_parked(entry.id) {
+            self.park(key, &entry);
+            return;
+        }
         let place = if entry.begun {
             0
         } else {
@@ -40,6 +48,10 @@ impl<T> Lanes<T> {
             return;
         }
         let Some(head) = lane.queue.front() else {
+            if !lane.parked.is_empty() {
+                self.recount(key);
+                return;
+            }
             self.held_back -= lane.held_back;
             self.by_key.remove(key);
             return;
@@ -66,14 +78,18 @@ impl<T> Lanes<T> {
         self.recount(key);
     }
 
-    /// Keeps the number of entries behind waiting heads right.
+    /// Keeps the number of entries behind failing heads right, and with it what is parked and what is fetched.
     pub(super) fn recount(&mut self, key: &LaneKey) {
+        self.park_excess(key);
         if let Some(lane) = self.by_key.get_mut(key) {
-            let waits = !matches!(lane.stand, Stand::Running(_))
-                && lane.queue.front().is_some_and(|head| head.begun);
-            let held_back = if waits { lane.queue.len() } else { 0 };
+            let held_back = if lane.is_held_back() {
+                lane.queue.len()
+            } else {
+                0
+            };
             self.held_back = self.held_back + held_back - lane.held_back;
             lane.held_back = held_back;
         }
+        self.ask_for_bodies(key);
     }
 }

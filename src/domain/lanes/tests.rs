@@ -11,6 +11,7 @@ mod counts;
 mod endings;
 mod leases;
 mod order;
+mod parked;
 
 const CLAIM_IDLE: Millis = 15_000;
 const FRESH_FOR: Millis = 10_000;
@@ -24,6 +25,8 @@ fn limits() -> LaneLimits {
         max_in_flight_bytes: 1_000_000,
         claim_idle: CLAIM_IDLE,
         max_deliveries: 3,
+        lane_held_max: 50,
+        parked_max: 100_000,
         retry: Backoff {
             base: Duration::from_secs(1),
             max: Duration::from_mins(1),
@@ -169,6 +172,8 @@ fn orders(lanes: &mut Lanes<()>) -> Vec<String> {
                 .collect();
             format!("release {}", parts.join(","))
         }
+        Order::Fetch(ids) => format!("fetch {}", list(ids.iter().map(|id| id.ms))),
+        Order::AcknowledgeGone(ids) => format!("gone {}", list(ids.iter().map(|id| id.ms))),
     };
     lanes.take_orders().into_iter().map(text).collect()
 }

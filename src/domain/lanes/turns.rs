@@ -161,6 +161,8 @@ impl<T> Lanes<T> {
             return None;
         };
         lane.stand = Stand::Running(class);
+        let retries = entries.front().is_some_and(|first| first.begun);
+        lane.retries_up_to = entries.back().map(|last| last.id).filter(|_| retries);
         self.waiting -= entries.len();
         self.running += 1;
         self.begin(class);

@@ -118,6 +118,7 @@ fn unhealthy_answers_are_these_bytes() {
         observed.group.pending = Some(3);
         observed.group.dead_letter_length = Some(9);
         observed.held = 2;
+        observed.parked = 1;
         observed.handled = 40;
         observed.dead_letters = 1;
     });
@@ -141,7 +142,7 @@ fn unhealthy_answers_are_these_bytes() {
                 r#""checks":{"redis":{"status":"unhealthy","latency":null,"lastCheck":"2025-06-28T23:40:13.153Z"},"#,
                 r#""eventStream":{"status":"unhealthy","consumerActive":false,"lastMessage":"2025-06-28T23:40:13.653Z"}},"#,
                 r#""reasons":["redis_unreachable"],"stream":"event-stream","group":"orders","consumer":"orders-1","#,
-                r#""lag":12,"pending":3,"held":2,"handled":40,"deadLetters":{"written":1,"stored":9}}"#
+                r#""lag":12,"pending":3,"held":2,"parked":1,"handled":40,"deadLetters":{"written":1,"stored":9}}"#
             ),
         ),
     ] {

@@ -24,6 +24,7 @@ macro_rules! script {
 
 script!(RENEW, "renew", "fence.lua", "renew.lua");
 script!(COUNT, "count", "fence.lua", "count.lua");
+script!(FETCH, "fetch", "fence.lua", "fetch.lua");
 script!(RELEASE, "release", "fence.lua", "release.lua");
 script!(DEAD_LETTER, "dead letter", "fence.lua", "dead_letter.lua");
 script!(RECLAIM, "reclaim", "fence.lua", "ids.lua", "reclaim.lua");

@@ -11,7 +11,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::entry_codec;
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::Event;
-use crate::domain::lanes::{Arrival, LaneKey, Origin};
+use crate::domain::lanes::{Arrival, Fetched, LaneKey, Origin};
 use crate::handlers::{Call, Handler, HandlerError, HandlerResult};
 use crate::runtime::thread::{EndReport, Ending, spawn};
 use crate::threads::worker;
@@ -80,6 +80,17 @@ fn arrival(ms: u64) -> Arrival<Body> {
     }
 }
 
+/// What the stream answers for an entry.
+fn fetched(id: EntryId) -> Fetched<Body> {
+    let Arrival { body, bytes, .. } = arrival(id.ms);
+    Fetched {
+        id,
+        body,
+        bytes,
+        verdict: None,
+    }
+}
+
 /// Sends all entries, as many at a time as there are permits.
 fn read_all(
     permits: &Receiver<usize>,
@@ -123,6 +134,8 @@ fn settle_all(
                 at,
             },
             Order::Renew(ids) => FromSettler::Renewed { ids, at },
+            Order::Fetch(ids) => FromSettler::Fetched(ids.into_iter().map(fetched).collect()),
+            Order::AcknowledgeGone(ids) => FromSettler::NotOurs(ids),
             Order::Release(released) => {
                 FromSettler::Released(released.iter().map(|entry| entry.id).collect())
             }
@@ -155,6 +168,8 @@ fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
             workers: WORKERS,
             max_in_flight: 6,
             max_in_flight_bytes: 1_000_000,
+            lane_held_max: 50,
+            parked_max: 100_000,
             claim_idle: 60_000,
             max_deliveries: 5,
             retry: Backoff {

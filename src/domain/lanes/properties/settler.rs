@@ -33,6 +33,7 @@ impl World {
                 }
                 Order::Release(released) => {
                     out = true;
+                    self.void_fetches();
                     for released in released {
                         let known = self.held.get_mut(&released.id).unwrap();
                         known.releasing = true;
@@ -44,6 +45,18 @@ impl World {
                         );
                         ids.push(released.id);
                     }
+                }
+                Order::Fetch(fetch) => ids.extend(fetch),
+                Order::AcknowledgeGone(gone) => {
+                    out = true;
+                    for id in gone {
+                        let known = self.held.get_mut(id).unwrap();
+                        assert!(known.trimmed && !known.begun, "its body is in our hands");
+                        // It was to be handed over, and cannot be.
+                        known.ordered = false;
+                        known.releasing = false;
+                    }
+                    ids.extend(gone);
                 }
                 Order::Count(counts) => ids.extend(counts.iter().map(|count| count.0)),
                 Order::Renew(renew) => {
@@ -137,6 +150,17 @@ impl World {
                     answers.extend(answer);
                     answers.push(Answer::Renewed(ours, at));
                 }
+                Order::Fetch(ids) => {
+                    let (ours, answer) = self.fence(ids);
+                    answers.extend(answer);
+                    answers.push(Answer::Fetched(ours));
+                }
+                Order::AcknowledgeGone(ids) => {
+                    for id in &ids {
+                        self.redis.remove(id);
+                    }
+                    answers.push(Answer::Forget(ids));
+                }
             }
             self.settler_next = self.now
                 + if self.dice.percent(90) {
@@ -151,6 +175,16 @@ impl World {
                 .max(self.now + self.dice.below(5));
             self.answers
                 .extend(answers.into_iter().map(|answer| (due, answer)));
+        }
+    }
+
+    /// Who hands over needs no bodies any more.
+    fn void_fetches(&mut self) {
+        for order in std::mem::take(&mut self.orders) {
+            match order {
+                Order::Fetch(ids) => self.close(&ids),
+                order => self.orders.push_back(order),
+            }
         }
     }
 
@@ -201,6 +235,16 @@ impl World {
                     }
                     self.confirm_leases(&ids, at);
                     self.lanes.renewed(now, &ids, at);
+                }
+                Answer::Fetched(ids) => {
+                    self.close(&ids);
+                    let fetched = ids.into_iter().map(|id| Fetched {
+                        id,
+                        body: (),
+                        bytes: 100,
+                        verdict: None,
+                    });
+                    self.lanes.fetched(now, fetched.collect());
                 }
                 Answer::Counted(ids, at) => {
                     self.close(&ids);

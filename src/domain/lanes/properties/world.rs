@@ -16,6 +16,8 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) workers: usize,
     pub(super) max_in_flight: usize,
+    pub(super) lane_held_max: usize,
+    pub(super) parked_max: usize,
     pub(super) max_deliveries: u32,
     pub(super) batch: bool,
     pub(super) lanes: u64,
@@ -84,6 +86,7 @@ pub(super) enum Answer {
     Counted(Vec<EntryId>, Millis),
     Lost(Vec<EntryId>),
     Trimmed(Vec<EntryId>),
+    Fetched(Vec<EntryId>),
 }
 
 pub(super) struct Work {
@@ -165,6 +168,8 @@ impl World {
             workers: plan.workers,
             max_in_flight: plan.max_in_flight,
             max_in_flight_bytes: 1_000_000,
+            lane_held_max: plan.lane_held_max,
+            parked_max: plan.parked_max,
             claim_idle: CLAIM_IDLE,
             max_deliveries: plan.max_deliveries,
             retry: Backoff {
@@ -243,6 +248,8 @@ impl World {
             ),
             (0, 0, 0, 0, 0)
         );
+        assert_eq!((lanes.parked, lanes.fetching), (0, 0));
+        assert!(lanes.hungry.is_empty() || self.draining);
         assert!(
             lanes.redelivered_turns == 0 && !lanes.suspect_turn && lanes.next_renewal.is_none()
         );
@@ -366,13 +373,42 @@ impl World {
         }
         let coming: usize = self.batches.iter().map(|batch| batch.1.len()).sum();
         assert!(
-            held.len() + coming + self.permits <= self.plan.max_in_flight + self.beyond,
+            held.len() + coming + self.permits
+                <= self.plan.max_in_flight + self.plan.parked_max + self.beyond,
             "the bound on what is held"
         );
         let working = self.workers.iter().flatten().count();
         assert!(working <= self.plan.workers && self.lanes.running() >= working);
         assert!(self.lanes.counts_open <= self.plan.workers);
         assert!(self.lanes.held_back <= held.len());
+        self.check_parked();
+    }
+
+    /// What is parked is the upper end of its lane and has no body; what keeps its body is bounded.
+    fn check_parked(&self) {
+        let (mut parked, mut fetching, mut bytes) = (0, 0, 0);
+        for (key, lane) in &self.lanes.by_key {
+            assert!(
+                !lane.queue.is_empty() || !lane.parked.is_empty() || lane.stand != Stand::Resting,
+                "an empty lane is left: {key:?}"
+            );
+            let first = lane.parked.keys().next();
+            let last = lane.queue.iter().filter(|entry| !entry.begun);
+            let last = last.map(|entry| entry.id).max();
+            assert!(first.is_none() || last.is_none_or(|last| last < *first.unwrap()));
+            for id in lane.parked.keys() {
+                let held = &self.lanes.held[id];
+                assert!(held.place == Place::Parked && held.bytes == 0 && !held.trimmed);
+            }
+            parked += lane.parked.len();
+            fetching += lane.fetching;
+            bytes += 100 * lane.queue.len();
+        }
+        assert_eq!((parked, fetching), (self.lanes.parked, self.lanes.fetching));
+        assert!(fetching <= parked && self.lanes.bytes >= bytes);
+        // Fetched beside permits that are out: both bounded by what may be held.
+        let bodies = self.lanes.bytes / 100;
+        assert!(bodies + fetching <= 2 * self.plan.max_in_flight + self.beyond);
     }
 
     pub(super) fn drain(&mut self) {

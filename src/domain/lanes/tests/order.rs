@@ -181,6 +181,7 @@ fn a_failing_aggregate_does_not_stop_reading_before_the_hard_bound() {
     let mut lanes = Lanes::new(LaneLimits {
         workers: 1,
         max_in_flight: 4,
+        parked_max: 0,
         ..limits()
     });
     lanes.admit(NOW, vec![fresh(1, "a"), fresh(2, "a")]);

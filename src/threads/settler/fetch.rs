@@ -1,0 +1,73 @@
+//! The settler's errands for parked entries: their bodies are read again, or they have gone from the stream.
+
+use super::{FromSettler, Settler};
+use crate::domain::disposition::DeadLetterReason;
+use crate::domain::entry_codec;
+use crate::domain::event::{Body, fields_bytes};
+use crate::domain::lanes::Fetched;
+use crate::redis_io::group::RawEntry;
+use crate::redis_io::lease::Membership;
+use crate::redis_io::settle::{self, FETCH_MAX, FetchAnswer, IDS_MAX};
+use crate::threads::Halt;
+
+impl Settler {
+    /// Reads parked entries again. It goes through the settler because what it finds lost or trimmed is news about a lease.
+    pub(super) fn fetch(&mut self, membership: &Membership) -> Result<(), Halt> {
+        while !self.todo.fetches.is_empty() {
+            let chunk = self.todo.fetches.len().min(FETCH_MAX);
+            let answer = settle::fetch(
+                &mut self.link,
+                &self.parts.keys,
+                membership,
+                &self.todo.fetches[..chunk],
+            )?;
+            let FetchAnswer {
+                entries,
+                not_ours,
+                trimmed,
+            } = answer.ok_or(Halt::NameLost)?;
+            self.todo.fetches.drain(..chunk);
+            // Before the others: what stays parked keeps back what stands behind it.
+            self.tell_lost(not_ours, trimmed)?;
+            let length_max = self.parts.settings.delivery.event_max_bytes;
+            let entries = entries.into_iter().map(|entry| decoded(entry, length_max));
+            let entries: Vec<_> = entries.collect();
+            if !entries.is_empty() {
+                self.tell(FromSettler::Fetched(entries))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what has gone from the stream out of the pending list. It was not handled and does not count as such.
+    pub(super) fn acknowledge_gone(&mut self) -> Result<(), Halt> {
+        while !self.todo.gone.is_empty() {
+            let chunk = self.todo.gone.len().min(IDS_MAX);
+            let ids = &self.todo.gone[..chunk];
+            settle::acknowledge(&mut self.link, &self.parts.keys, ids)?;
+            let ids = self.todo.gone.drain(..chunk).collect();
+            self.cursor_due = true;
+            self.tell_some(ids, FromSettler::NotOurs)?;
+        }
+        Ok(())
+    }
+}
+
+fn decoded(entry: RawEntry, length_max: usize) -> Fetched<Body> {
+    let RawEntry { id, fields } = entry;
+    match entry_codec::decode(id, fields, length_max) {
+        Ok(event) => Fetched {
+            id,
+            bytes: event.bytes(),
+            body: Body::Event(event),
+            verdict: None,
+        },
+        // It was an event when it was read first: another server answers for the same id.
+        Err(malformed) => Fetched {
+            id,
+            bytes: fields_bytes(&malformed.fields),
+            body: Body::Malformed(malformed.fields),
+            verdict: Some(DeadLetterReason::Malformed(malformed.error)),
+        },
+    }
+}
