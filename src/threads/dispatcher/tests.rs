@@ -1,6 +1,7 @@
 //! The three circles with every channel at capacity 1: whatever the order of things, nothing locks, nothing is lost, lanes keep their order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::entry_codec;
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::Event;
-use crate::domain::lanes::{Arrival, Fetched, LaneKey, Origin};
+use crate::domain::lanes::{Arrival, Fetched, LANE_HELD_MAX, LaneKey, Origin, PARKED_MAX};
 use crate::handlers::{Call, Handler, HandlerError, HandlerResult};
 use crate::runtime::thread::{EndReport, Ending, spawn};
 use crate::threads::worker;
@@ -60,9 +61,12 @@ impl Handler for Moody {
     }
 }
 
-fn arrival(ms: u64) -> Arrival<Body> {
+/// Whose event an id stands for.
+type AggregateOf = fn(u64) -> String;
+
+fn arrival(ms: u64, aggregate_of: AggregateOf) -> Arrival<Body> {
     let id = EntryId { ms, seq: 0 };
-    let aggregate = format!("a-{}", ms % AGGREGATES);
+    let aggregate = aggregate_of(ms);
     let fields = vec![
         (b"event".to_vec(), b"e".to_vec()),
         (b"aggregateId".to_vec(), aggregate.clone().into_bytes()),
@@ -81,8 +85,8 @@ fn arrival(ms: u64) -> Arrival<Body> {
 }
 
 /// What the stream answers for an entry.
-fn fetched(id: EntryId) -> Fetched<Body> {
-    let Arrival { body, bytes, .. } = arrival(id.ms);
+fn fetched(id: EntryId, aggregate_of: AggregateOf) -> Fetched<Body> {
+    let Arrival { body, bytes, .. } = arrival(id.ms, aggregate_of);
     Fetched {
         id,
         body,
@@ -95,12 +99,14 @@ fn fetched(id: EntryId) -> Fetched<Body> {
 fn read_all(
     permits: &Receiver<usize>,
     to_dispatcher: &Sender<FromReader>,
+    entries: u64,
+    aggregate_of: AggregateOf,
 ) -> Result<(), ThreadError> {
     let mut next = 1;
-    while next <= ENTRIES {
+    while next <= entries {
         let granted = permits.recv()? as u64;
-        let last = ENTRIES.min(next + granted - 1);
-        let arrivals = (next..=last).map(arrival).collect();
+        let last = entries.min(next + granted - 1);
+        let arrivals = (next..=last).map(|ms| arrival(ms, aggregate_of)).collect();
         to_dispatcher.send(FromReader::Batch {
             generation: 1,
             arrivals,
@@ -110,11 +116,15 @@ fn read_all(
     Ok(())
 }
 
+/// What was acknowledged, and what was written as a dead letter.
+type Settled = Mutex<(BTreeSet<EntryId>, BTreeSet<EntryId>)>;
+
 /// Answers every order as a Redis would that never fails; notes what was settled and how.
 fn settle_all(
     orders: &Receiver<Order<Body>>,
     to_dispatcher: &Sender<FromSettler>,
-    settled: &Mutex<(BTreeSet<EntryId>, BTreeSet<EntryId>)>,
+    settled: &Settled,
+    aggregate_of: AggregateOf,
 ) -> Result<(), ThreadError> {
     to_dispatcher.send(FromSettler::Joined(1))?;
     while let Ok(order) = orders.recv() {
@@ -134,7 +144,11 @@ fn settle_all(
                 at,
             },
             Order::Renew(ids) => FromSettler::Renewed { ids, at },
-            Order::Fetch(ids) => FromSettler::Fetched(ids.into_iter().map(fetched).collect()),
+            Order::Fetch(ids) => FromSettler::Fetched(
+                ids.into_iter()
+                    .map(|id| fetched(id, aggregate_of))
+                    .collect(),
+            ),
             Order::AcknowledgeGone(ids) => FromSettler::NotOurs(ids),
             Order::Release(released) => {
                 FromSettler::Released(released.iter().map(|entry| entry.id).collect())
@@ -144,8 +158,37 @@ fn settle_all(
     Ok(())
 }
 
-#[test]
-fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
+/// The threads of the three circles, with the given handler and entries and every channel at capacity 1.
+struct Circles {
+    ends: Receiver<EndReport>,
+    control: Sender<Control>,
+    settled: Arc<Settled>,
+    board: Board,
+}
+
+fn limits(max_in_flight: usize) -> LaneLimits {
+    LaneLimits {
+        workers: WORKERS,
+        max_in_flight,
+        max_in_flight_bytes: 1_000_000,
+        lane_held_max: LANE_HELD_MAX,
+        parked_max: PARKED_MAX,
+        claim_idle: 60_000,
+        max_deliveries: 5,
+        retry: Backoff {
+            base: Duration::from_millis(1),
+            max: Duration::from_millis(2),
+        },
+        batch: true,
+    }
+}
+
+fn start(
+    handler: Arc<dyn Handler>,
+    limits: LaneLimits,
+    entries: u64,
+    aggregate_of: AggregateOf,
+) -> Circles {
     let (reports_tx, ends) = bounded::<EndReport>(16);
     let (to_dispatcher, from_reader) = bounded(1);
     let (permits_tx, permits) = bounded(1);
@@ -154,8 +197,8 @@ fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
     let (orders_tx, orders) = bounded(1);
     let (from_settler_tx, from_settler) = bounded(1);
     let (control, control_rx) = bounded(1);
-    let handler = Arc::new(Moody::default());
-    let settled = Arc::new(Mutex::new((BTreeSet::new(), BTreeSet::new())));
+    let settled = Arc::new(Settled::default());
+    let board = Board::default();
     let parts = DispatcherParts {
         from_reader,
         reports: from_workers,
@@ -164,29 +207,12 @@ fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
         jobs: jobs_tx,
         permits: permits_tx,
         orders: orders_tx,
-        limits: LaneLimits {
-            workers: WORKERS,
-            max_in_flight: 6,
-            max_in_flight_bytes: 1_000_000,
-            lane_held_max: 50,
-            parked_max: 100_000,
-            claim_idle: 60_000,
-            max_deliveries: 5,
-            retry: Backoff {
-                base: Duration::from_millis(1),
-                max: Duration::from_millis(2),
-            },
-            batch: true,
-        },
-        board: Board::default(),
+        limits,
+        board: board.clone(),
     };
     spawn("dispatcher", reports_tx.clone(), move || run(parts)).unwrap();
     for number in 0..WORKERS {
-        let (jobs, reports, handler) = (
-            jobs.clone(),
-            reports.clone(),
-            Arc::clone(&handler) as Arc<dyn Handler>,
-        );
+        let (jobs, reports, handler) = (jobs.clone(), reports.clone(), Arc::clone(&handler));
         spawn(&format!("worker-{number}"), reports_tx.clone(), move || {
             worker::run(&jobs, &reports, &handler)
         })
@@ -194,14 +220,35 @@ fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
     }
     let notes = Arc::clone(&settled);
     spawn("settler", reports_tx.clone(), move || {
-        settle_all(&orders, &from_settler_tx, &notes)
+        settle_all(&orders, &from_settler_tx, &notes, aggregate_of)
     })
     .unwrap();
     spawn("reader", reports_tx, move || {
-        read_all(&permits, &to_dispatcher)
+        read_all(&permits, &to_dispatcher, entries, aggregate_of)
     })
     .unwrap();
+    Circles {
+        ends,
+        control,
+        settled,
+        board,
+    }
+}
 
+#[test]
+fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
+    let handler = Arc::new(Moody::default());
+    let Circles {
+        ends,
+        control,
+        settled,
+        ..
+    } = start(
+        Arc::clone(&handler) as Arc<dyn Handler>,
+        limits(6),
+        ENTRIES,
+        |ms| format!("a-{}", ms % AGGREGATES),
+    );
     let end = || {
         ends.recv_timeout(Duration::from_mins(1))
             .expect("no thread is locked")
@@ -227,5 +274,95 @@ fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
     assert!(acknowledged.len() + dead.len() > (ENTRIES - 10).try_into().unwrap());
     for (aggregate, ids) in &*handler.first_calls.lock().unwrap() {
         assert!(ids.is_sorted(), "{aggregate}: {ids:?}");
+    }
+}
+
+/// Fails one aggregate until told otherwise, and notes in which order its events succeed.
+#[derive(Default)]
+struct FailsOne {
+    recovered: AtomicBool,
+    succeeded: Mutex<Vec<EntryId>>,
+}
+
+impl Handler for FailsOne {
+    fn handle(&self, event: &Event, _call: Call) -> HandlerResult {
+        if event.aggregate_id() != "bad" {
+            return Ok(());
+        }
+        if !self.recovered.load(Ordering::Relaxed) {
+            return Err(HandlerError::Retry {
+                reason: "as always".into(),
+                not_before: None,
+            });
+        }
+        self.succeeded.lock().unwrap().push(event.id());
+        Ok(())
+    }
+
+    fn is_quick(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn an_aggregate_that_keeps_failing_holds_back_nobody_else_and_comes_back_in_order() {
+    const BACKLOG: u64 = 3_000;
+    const OTHERS: u64 = 600;
+    /// One event of others comes after every five of the failing one.
+    fn aggregate(ms: u64) -> String {
+        if ms.is_multiple_of(6) {
+            format!("a-{}", ms / 6 % AGGREGATES)
+        } else {
+            "bad".into()
+        }
+    }
+    let handler = Arc::new(FailsOne::default());
+    let bounds = LaneLimits {
+        max_deliveries: u32::MAX,
+        retry: Backoff {
+            base: Duration::from_millis(50),
+            max: Duration::from_millis(50),
+        },
+        ..limits(100)
+    };
+    let circles = start(
+        Arc::clone(&handler) as Arc<dyn Handler>,
+        bounds,
+        BACKLOG + OTHERS,
+        aggregate,
+    );
+    let acknowledged = || {
+        let settled = circles.settled.lock().unwrap();
+        let (bad, others): (Vec<u64>, Vec<u64>) = settled
+            .0
+            .iter()
+            .map(|id| id.ms)
+            .partition(|ms| aggregate(*ms) == "bad");
+        (bad.len() as u64, others.len() as u64)
+    };
+    let (_never, pause) = bounded::<()>(0);
+    let wait_for = |what: &str, expected: (u64, u64)| {
+        let deadline = clock::now() + 30_000;
+        while acknowledged() != expected {
+            assert!(clock::now() < deadline, "{what}: {:?}", acknowledged());
+            let _ = pause.recv_timeout(Duration::from_millis(5));
+        }
+    };
+    wait_for("the others flow while one aggregate fails", (0, OTHERS));
+    // The board is written every 100 ms.
+    let deadline = clock::now() + 5_000;
+    while circles.board.snapshot().parked < BACKLOG - LANE_HELD_MAX as u64 {
+        assert!(clock::now() < deadline, "{:?}", circles.board.snapshot());
+        let _ = pause.recv_timeout(Duration::from_millis(5));
+    }
+    assert!(!circles.board.snapshot().aggregates_blocking);
+    handler.recovered.store(true, Ordering::Relaxed);
+    wait_for("all of it comes back", (BACKLOG, OTHERS));
+    let succeeded = handler.succeeded.lock().unwrap().clone();
+    assert!(succeeded.is_sorted() && succeeded.len() as u64 == BACKLOG);
+    circles.control.send(Control::Drain).unwrap();
+    for _ in 0..WORKERS + 3 {
+        let report = circles.ends.recv_timeout(Duration::from_mins(1)).unwrap();
+        assert!(matches!(report.ending, Ending::Returned), "{report}");
     }
 }
