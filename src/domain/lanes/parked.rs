@@ -198,12 +198,7 @@ impl<T> Lanes<T> {
                 continue;
             };
             self.fetch_answered(&key, id);
-            let first = self
-                .by_key
-                .get(&key)
-                .and_then(|lane| lane.parked.first_key_value())
-                .is_some_and(|(first, _)| *first == id);
-            if first && let Some(parked) = self.unpark(&key, id) {
+            if let Some(parked) = self.unpark(&key, id) {
                 if let Some(held) = self.held.get_mut(&id) {
                     held.bytes = bytes;
                     self.bytes += bytes;
@@ -220,6 +215,7 @@ impl<T> Lanes<T> {
                 };
                 match verdict {
                     Some(reason) => self.order_dead_letter(entry, reason),
+                    // Behind an older one that is parked it is parked again.
                     None => self.queue(&key, entry),
                 }
             }

@@ -184,7 +184,7 @@ fn limits(max_in_flight: usize) -> LaneLimits {
 }
 
 fn start(
-    handler: Arc<dyn Handler>,
+    handler: &Arc<dyn Handler>,
     limits: LaneLimits,
     entries: u64,
     aggregate_of: AggregateOf,
@@ -212,7 +212,7 @@ fn start(
     };
     spawn("dispatcher", reports_tx.clone(), move || run(parts)).unwrap();
     for number in 0..WORKERS {
-        let (jobs, reports, handler) = (jobs.clone(), reports.clone(), Arc::clone(&handler));
+        let (jobs, reports, handler) = (jobs.clone(), reports.clone(), Arc::clone(handler));
         spawn(&format!("worker-{number}"), reports_tx.clone(), move || {
             worker::run(&jobs, &reports, &handler)
         })
@@ -244,7 +244,7 @@ fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
         settled,
         ..
     } = start(
-        Arc::clone(&handler) as Arc<dyn Handler>,
+        &(Arc::clone(&handler) as Arc<dyn Handler>),
         limits(6),
         ENTRIES,
         |ms| format!("a-{}", ms % AGGREGATES),
@@ -326,7 +326,7 @@ fn an_aggregate_that_keeps_failing_holds_back_nobody_else_and_comes_back_in_orde
         ..limits(100)
     };
     let circles = start(
-        Arc::clone(&handler) as Arc<dyn Handler>,
+        &(Arc::clone(&handler) as Arc<dyn Handler>),
         bounds,
         BACKLOG + OTHERS,
         aggregate,

@@ -295,6 +295,40 @@ fn what_is_trimmed_keeps_its_body_and_is_not_parked() {
 }
 
 #[test]
+fn what_comes_back_from_a_run_goes_before_what_is_parked() {
+    let batch = |lane_held_max| LaneLimits {
+        batch: true,
+        lane_held_max,
+        ..small()
+    };
+    let mut lanes = Lanes::new(batch(1));
+    lanes.mean_call_us = Some(1);
+    lanes.admit(NOW, (5..=7).map(|ms| fresh(ms, "a")).collect());
+    let job = jobs(&mut lanes, NOW).remove(0);
+    assert_eq!(ids(&job), [5, 6, 7]);
+    lanes.admit(NOW, vec![fresh(3, "a")]);
+    lanes.trimmed(NOW, &[id(6)]);
+    fail(&mut lanes, NOW, job, 5, retry());
+    assert_eq!(lanes.parked(), 1, "7, since the body of 6 is here only");
+
+    let mut lanes = Lanes::new(batch(3));
+    lanes.admit(NOW, (5..=7).map(|ms| fresh(ms, "a")).collect());
+    let job = jobs(&mut lanes, NOW).remove(0);
+    fail(&mut lanes, NOW, job, 5, retry());
+    let later = NOW + 2_000;
+    lanes.tick(later);
+    assert!(jobs(&mut lanes, later).is_empty());
+    answer_counts(&mut lanes, later);
+    lanes.mean_call_us = Some(1);
+    let job = jobs(&mut lanes, later).remove(0);
+    assert_eq!(ids(&job), [5, 6, 7]);
+    lanes.admit(later, (1..=4).map(|ms| fresh(ms, "a")).collect());
+    assert_eq!(lanes.parked(), 0, "they stand before 6 and 7");
+    lanes.admit(later, vec![fresh(8, "a")]);
+    assert_eq!(lanes.parked(), 1);
+}
+
+#[test]
 fn draining_hands_parked_entries_over_behind_the_others_of_their_lane() {
     let mut lanes = failing(small(), 6);
     lanes.drain(NOW);
