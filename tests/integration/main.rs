@@ -27,6 +27,7 @@ mod layers;
 mod link;
 mod logs;
 mod names;
+mod parked;
 mod publisher;
 mod readme;
 mod refusals;
