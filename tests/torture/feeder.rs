@@ -49,8 +49,8 @@ pub struct Load {
     /// Unhandled ones at a time.
     pub backlog: usize,
     pub aggregates: u64,
-    /// Chooses an event's script; gets the event's number.
-    pub script: fn(&mut Random, usize) -> String,
+    /// Chooses an event's script; gets the event's number and that of its aggregate.
+    pub script: fn(&mut Random, usize, u64) -> String,
 }
 
 pub struct Feeder {
@@ -129,9 +129,10 @@ impl Feeder {
             None => command.arg("*"),
         };
         for number in 0..CHUNK {
-            let script = (load.script)(&mut self.random, self.published.len() + number);
-            let aggregate = format!("aggregate-{}", self.random.between(1, load.aggregates));
-            command.arg(script).arg(aggregate);
+            let aggregate = self.random.between(1, load.aggregates);
+            let number = self.published.len() + number;
+            let script = (load.script)(&mut self.random, number, aggregate);
+            command.arg(script).arg(format!("aggregate-{aggregate}"));
         }
         let answer: RedisResult<Vec<String>> = self.query(&command);
         let Ok(answer) = answer else {

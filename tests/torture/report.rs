@@ -20,6 +20,24 @@ pub struct Summary {
     pub violations: Vec<String>,
 }
 
+impl Summary {
+    /// Adds another run of the same scenario.
+    pub fn absorb(&mut self, other: Self, which: &str) {
+        self.published += other.published;
+        self.handled += other.handled;
+        self.dead_letters += other.dead_letters;
+        self.calls += other.calls;
+        self.duplicates += other.duplicates;
+        self.lost_by_redis += other.lost_by_redis;
+        self.kills += other.kills;
+        self.hits += other.hits;
+        self.notes.extend(other.notes);
+        let violations = other.violations.into_iter();
+        self.violations
+            .extend(violations.map(|violation| format!("{which}: {violation}")));
+    }
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

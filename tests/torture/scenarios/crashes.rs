@@ -17,7 +17,7 @@ pub fn one_of_three(name: &'static str, plan: Plan) -> Summary {
         events: plan.pick(6_000, 100_000),
         backlog: 600,
         aggregates: 40,
-        script: |random, _| format!("sleep:{}", random.between(1, 6)),
+        script: |random, _, _| format!("sleep:{}", random.between(1, 6)),
     };
     kill_while_feeding(&mut arena, &load, plan, plan.pick(8, 50));
     arena.finish()
@@ -32,7 +32,7 @@ pub fn alone(name: &'static str, plan: Plan) -> Summary {
         events: plan.pick(6_000, 50_000),
         backlog: 600,
         aggregates: 20,
-        script: |random, _| {
+        script: |random, _, _| {
             if random.between(1, 20) == 1 {
                 "sleep:10".to_owned()
             } else {

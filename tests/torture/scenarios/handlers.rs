@@ -9,6 +9,10 @@ use crate::arena::{Arena, ArenaOptions};
 use crate::feeder::Load;
 use crate::report::Summary;
 
+/// Aggregates whose events fail: one fewer than tell the breaker that the handler's target is down. What weir does then is another
+/// matter than what becomes of bad events.
+const FAILING: u64 = 4;
+
 /// Every script among plain events, two replicas that are started again when a handler ends them.
 pub fn misbehave(name: &'static str, plan: Plan) -> Summary {
     let mut options = ArenaOptions::new(name, 2);
@@ -18,25 +22,68 @@ pub fn misbehave(name: &'static str, plan: Plan) -> Summary {
         events: plan.pick(1_500, 20_000),
         backlog: 300,
         aggregates: 60,
-        script: |random, number| match number % 300 {
+        script: |random, number, aggregate| match number % 300 {
             7 => "exit:1".to_owned(),
             107 => "abort:1".to_owned(),
             207 => "exit:99".to_owned(),
             // Longer than a lease.
             57 => "sleep:2000".to_owned(),
-            _ => match random.between(1, 40) {
+            _ if aggregate <= FAILING => match random.between(1, 10) {
                 1 => "fail:1".to_owned(),
                 2 => "fail:3".to_owned(),
                 3 => "fail:99".to_owned(),
                 4 => "reject".to_owned(),
                 5 => "panic:1".to_owned(),
                 6 => "panic:99".to_owned(),
-                _ => format!("micro:{}", random.between(0, 3_000)),
+                _ => "micro:500".to_owned(),
             },
+            _ => format!("micro:{}", random.between(0, 3_000)),
         },
     };
+    feed_and_revive(&mut arena, &load);
+    arena.finish()
+}
+
+/// One event that always ends the process, among sixty: its own place is the dead-letter stream, and nobody else's is, however few
+/// deliveries there are.
+pub fn one_killer_among_sixty(name: &'static str, plan: Plan) -> Summary {
+    let mut all = Summary::default();
+    for round in 0..plan.pick(1, 5) {
+        for deliveries_max in [2, 3, 5] {
+            let mut options = ArenaOptions::new(name, 1);
+            options.claim_idle_ms = 1_500;
+            options
+                .settings
+                .push(("MAX_DELIVERIES", deliveries_max.to_string()));
+            let plan = Plan {
+                seed: plan.seed + round,
+                ..plan
+            };
+            let mut arena = options.start(plan);
+            arena.rules.deliveries_max = deliveries_max;
+            let load = Load {
+                events: 60,
+                backlog: 60,
+                aggregates: 1_000,
+                script: |random, number, _| {
+                    if number == 29 {
+                        "exit:99".to_owned()
+                    } else {
+                        format!("micro:{}", random.between(0, 3_000))
+                    }
+                },
+            };
+            feed_and_revive(&mut arena, &load);
+            all.absorb(arena.finish(), &format!("MAX_DELIVERIES {deliveries_max}"));
+        }
+    }
+    all
+}
+
+/// Starts replicas again that a handler has ended.
+fn feed_and_revive(arena: &mut Arena, load: &Load) {
     let done = AtomicBool::new(false);
-    let Arena { fleet, feeder, .. } = &mut arena;
+    let Arena { fleet, feeder, .. } = arena;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -44,10 +91,9 @@ pub fn misbehave(name: &'static str, plan: Plan) -> Summary {
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
-        feeder.feed(&load, LIMIT, || true);
+        feeder.feed(load, LIMIT, || true);
         done.store(true, Ordering::Relaxed);
     });
-    arena.finish()
 }
 
 /// Handlers that take three times `CLAIM_IDLE_MS`, and another replica that watches: each runs once.
@@ -60,7 +106,7 @@ pub fn slow(name: &'static str, plan: Plan) -> Summary {
         events: plan.pick(300, 2_000),
         backlog: 60,
         aggregates: 1_000,
-        script: |random, number| match number % 60 {
+        script: |random, number, _| match number % 60 {
             3 => "sleep:4500".to_owned(),
             // Retries too are leased while they wait.
             13 => "fail:2".to_owned(),

@@ -29,7 +29,7 @@ pub fn killed_with_aof(name: &'static str, plan: Plan) -> Summary {
         events: plan.pick(2_000, 50_000),
         backlog: 300,
         aggregates: 40,
-        script: |random, _| match random.between(1, 40) {
+        script: |random, _, _| match random.between(1, 40) {
             1 => "fail:1".to_owned(),
             2 => "reject".to_owned(),
             _ => format!("sleep:{}", random.between(1, 6)),
@@ -61,7 +61,7 @@ pub fn frozen(name: &'static str, plan: Plan) -> Summary {
         events: plan.pick(2_000, 20_000),
         backlog: 300,
         aggregates: 40,
-        script: |random, _| format!("sleep:{}", random.between(1, 6)),
+        script: |random, _, _| format!("sleep:{}", random.between(1, 6)),
     };
     let rounds = plan.pick(3, 12);
     let longest = plan.pick(2_500, 15_000);
@@ -97,7 +97,7 @@ pub fn replies_cut(name: &'static str, plan: Plan) -> Summary {
         events: plan.pick(2_000, 20_000),
         backlog: 200,
         aggregates: 40,
-        script: |random, _| match random.between(1, 30) {
+        script: |random, _, _| match random.between(1, 30) {
             1 => "fail:1".to_owned(),
             2 => "reject".to_owned(),
             3 => "sleep:700".to_owned(),

@@ -57,7 +57,7 @@ fn load(plan: Plan) -> Load {
         events: plan.pick(1_500, 20_000),
         backlog: 400,
         aggregates: 40,
-        script: |random, _| format!("sleep:{}", random.between(1, 6)),
+        script: |random, _, _| format!("sleep:{}", random.between(1, 6)),
     }
 }
 
@@ -211,7 +211,7 @@ pub fn trimmed(name: &'static str, plan: Plan) -> Summary {
     let rounds = plan.pick(8, 60);
     let mut random = Random::new(plan.seed, 2);
     let load = Load {
-        script: |random, _| match random.between(1, 30) {
+        script: |random, _, _| match random.between(1, 30) {
             1 => "fail:1".to_owned(),
             2 => "sleep:1500".to_owned(),
             _ => format!("sleep:{}", random.between(1, 6)),

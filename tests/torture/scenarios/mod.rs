@@ -30,6 +30,7 @@ pub static ALL: &[Scenario] = &[
     scenario("crash_one_of_three", crashes::one_of_three),
     scenario("crash_alone", crashes::alone),
     scenario("handlers_fail_hang_panic_and_exit", handlers::misbehave),
+    scenario("one_killer_among_sixty", handlers::one_killer_among_sixty),
     scenario("slow_handlers_run_once", handlers::slow),
     scenario("replica_frozen_past_its_lease", stops::frozen_replica),
     scenario("rolling_restart", stops::rolling_restart),

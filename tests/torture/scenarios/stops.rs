@@ -21,7 +21,7 @@ pub fn rolling_restart(name: &'static str, plan: Plan) -> Summary {
         events: plan.pick(3_000, 20_000),
         backlog: 600,
         aggregates: 30,
-        script: |random, _| match random.between(1, 50) {
+        script: |random, _, _| match random.between(1, 50) {
             1 => "fail:1".to_owned(),
             2 => "sleep:150".to_owned(),
             _ => format!("sleep:{}", random.between(1, 8)),
@@ -70,7 +70,7 @@ pub fn frozen_replica(name: &'static str, plan: Plan) -> Summary {
         events: plan.pick(2_000, 20_000),
         backlog: 300,
         aggregates: 40,
-        script: |random, _| format!("sleep:{}", random.between(1, 12)),
+        script: |random, _, _| format!("sleep:{}", random.between(1, 12)),
     };
     let rounds = plan.pick(2, 12);
     let done = AtomicBool::new(false);
