@@ -320,21 +320,34 @@ impl Settler {
             self.last_stay = at;
         }
         self.renew(&membership)?;
-        self.count(&membership)?;
-        if at < self.refused_until && !self.closing {
-            return Ok(());
+        // Before the counts: a call that ends the process would else find its predecessor done and still pending, which a suspect
+        // among suspects pays with its life.
+        if self.may_write() {
+            let acknowledged = self.acknowledge();
+            self.mendable(acknowledged)?;
         }
-        match self.write(&membership) {
-            // Leases go on meanwhile: what a person must mend is no reason to lose what we hold.
+        self.count(&membership)?;
+        if self.may_write() {
+            let written = self.write(&membership);
+            if self.mendable(written)? {
+                self.refusal = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn may_write(&self) -> bool {
+        self.closing || clock::now() >= self.refused_until
+    }
+
+    /// What a person must mend is no reason to lose what we hold: leases and counts go on meanwhile. Answers whether it succeeded.
+    fn mendable(&mut self, result: Result<(), Halt>) -> Result<bool, Halt> {
+        match result {
             Err(Halt::Redis(failure)) if failure.needs_a_person() => {
                 self.refused(&failure);
-                Ok(())
+                Ok(false)
             }
-            Err(halt) => Err(halt),
-            Ok(()) => {
-                self.refusal = None;
-                Ok(())
-            }
+            other => other.map(|()| true),
         }
     }
 

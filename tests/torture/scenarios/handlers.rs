@@ -48,7 +48,7 @@ pub fn misbehave(name: &'static str, plan: Plan) -> Summary {
 /// deliveries there are.
 pub fn one_killer_among_sixty(name: &'static str, plan: Plan) -> Summary {
     let mut all = Summary::default();
-    for round in 0..plan.pick(1, 5) {
+    for round in 0..plan.pick(4, 20) {
         for deliveries_max in [2, 3, 5] {
             let mut options = ArenaOptions::new(name, 1);
             options.claim_idle_ms = 1_500;
