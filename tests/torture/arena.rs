@@ -14,7 +14,8 @@ use super::checker::{self, Disturbance, Evidence, Expected, Letter, Rules};
 use super::feeder::{Feeder, Published};
 use super::fleet::{Fleet, FleetOptions, GROUP};
 use super::random::Random;
-use super::records::{self, Tail};
+use super::recorder;
+use super::records::{self, Call, Tail};
 use super::report::Summary;
 use super::support::redis_client::{DEAD_LETTERS, STREAM};
 use super::support::test_redis::TestRedis;
@@ -24,7 +25,7 @@ use super::support::wait::within;
 const PAGE: usize = 5_000;
 
 /// What weir says when calls begin to probe.
-const BREAKER_OPENED: &str =
+pub const BREAKER_OPENED: &str =
     "handler target is down; reading pauses and one event at a time probes it";
 
 /// The entry-id range that Redis lost: what lies above `read_through` in this epoch had been read by nobody.
@@ -131,6 +132,36 @@ pub fn disturb<T>(life: Option<u32>, list: &mut Vec<Disturbance>, act: impl FnOn
 }
 
 impl Arena {
+    /// All calls so far.
+    pub fn calls(&self) -> Vec<Call> {
+        records::read(&self.records).0
+    }
+
+    /// Waits until the calls so far fulfil the condition; whether it came to that.
+    pub fn wait_for(&self, limit: Duration, condition: impl Fn(&[Call]) -> bool) -> bool {
+        within(limit, || condition(&self.calls()))
+    }
+
+    /// Whether `target` events can be handled.
+    pub fn set_target_down(&self, down: bool) {
+        let file = recorder::down_file(&self.records);
+        if down {
+            fs::write(file, "").expect("say that the target is down");
+        } else {
+            fs::remove_file(file).expect("say that the target is back");
+        }
+    }
+
+    /// Ends a run whose backlog is not meant to be handled.
+    pub fn abandon(self) -> Summary {
+        self.fleet.stop_all();
+        let _ = fs::remove_dir_all(&self.folder);
+        Summary {
+            published: self.feeder.published.len(),
+            ..Summary::default()
+        }
+    }
+
     /// Waits until everything is settled, stops the fleet, reads the evidence and judges it.
     pub fn finish(mut self) -> Summary {
         let mut violations = std::mem::take(&mut self.feeder.violations);

@@ -60,6 +60,8 @@ pub struct Rules {
     pub attempts_exact: bool,
     /// Who does not kill does not die: dead letters only where the script says so.
     pub bystanders_live: bool,
+    /// Calls of one aggregate never overlap within a process.
+    pub alone_in_aggregate: bool,
     pub deliveries_max: u32,
 }
 
@@ -69,6 +71,7 @@ impl Default for Rules {
             order: true,
             attempts_exact: false,
             bystanders_live: true,
+            alone_in_aggregate: true,
             deliveries_max: 5,
         }
     }
@@ -101,7 +104,9 @@ pub fn check(evidence: &Evidence, rules: Rules, summary: &mut Summary) {
         check_entry(evidence, rules, calls, summary);
     }
     for calls in by_lane.values() {
-        check_overlap(calls, summary);
+        if rules.alone_in_aggregate {
+            check_overlap(calls, summary);
+        }
         if rules.order {
             check_order(evidence, rules, calls, &by_entry, summary);
         }

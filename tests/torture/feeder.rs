@@ -12,6 +12,8 @@ use super::support::redis_client::{ADMIN, STREAM};
 
 /// Events of one write.
 const CHUNK: usize = 50;
+/// Events of one write when all are known beforehand.
+const WRITE: usize = 1_000;
 /// Between two looks at what was handled.
 const PAUSE: Duration = Duration::from_millis(5);
 /// When nothing was handled for this long, the backlog may be what Redis has lost.
@@ -40,6 +42,14 @@ return answer";
 pub struct Published {
     pub id: EntryId,
     pub epoch: String,
+}
+
+/// An entry's fields.
+pub type Fields = Vec<(&'static str, String)>;
+
+/// An event of this script for this aggregate.
+pub fn event(script: impl Into<String>, aggregate: impl Into<String>) -> Fields {
+    vec![("event", script.into()), ("aggregateId", aggregate.into())]
 }
 
 /// What is published.
@@ -148,6 +158,27 @@ impl Feeder {
             let epoch = epoch.clone();
             self.published.push(Published { id, epoch });
         }
+    }
+
+    /// Publishes exactly these; answers their ids.
+    pub fn publish_all(&mut self, events: &[Fields]) -> Vec<EntryId> {
+        let mut all = Vec::with_capacity(events.len());
+        for chunk in events.chunks(WRITE) {
+            let mut pipe = redis::pipe();
+            for fields in chunk {
+                pipe.xadd(STREAM, "*", fields);
+            }
+            self.query::<String>(&redis::cmd("PING"))
+                .expect("Redis answers");
+            let connection = self.connection.as_mut().expect("just used");
+            let ids: Vec<String> = pipe.query(connection).expect("publish");
+            all.extend(ids.iter().map(|id| id.parse::<EntryId>().expect("an id")));
+        }
+        self.published.extend(all.iter().map(|id| Published {
+            id: *id,
+            epoch: String::new(),
+        }));
+        all
     }
 
     /// An audit, unless Redis is away.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use weir::runtime::clock;
 
 use super::recorder;
+use super::support::http;
 use super::support::process::Process;
 use super::support::wait::within;
 
@@ -203,6 +204,29 @@ impl Fleet {
         };
         process.kill();
         self.ended(seat.life, ending);
+    }
+
+    /// Waits until a replica ends by itself, as its handler's script says.
+    pub fn wait_end(&self, seat: usize) {
+        let mut seat = self.seats[seat].lock().unwrap();
+        let process = seat.process.as_mut().expect("somebody to wait for");
+        let status = process.wait(LIMIT).expect("it ends by itself");
+        seat.process = None;
+        self.ended(seat.life, surprise(status));
+    }
+
+    /// Resident memory of a replica, KiB.
+    pub fn rss_kib(&self, seat: usize) -> u64 {
+        let seat = self.seats[seat].lock().unwrap();
+        seat.process.as_ref().map_or(0, Process::rss_kib)
+    }
+
+    /// What `GET /health` says, and its status.
+    pub fn health(&self, seat: usize) -> (u16, Value) {
+        let lines = self.lines(self.life(seat), "listening");
+        let port = lines[0]["port"].as_u64().expect("a port") as u16;
+        let answer = http::get(port, "/health");
+        (answer.status, answer.json())
     }
 
     /// Starts again those that ended by themselves.

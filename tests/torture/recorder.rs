@@ -1,11 +1,12 @@
 //! The recording handler, and the replica it runs in: this executable again, told so by its environment.
 //!
 //! The event's name is the script: `ok`, `sleep:MS`, `micro:US`, `fail:K` (the first K attempts), `reject`, `panic:K`, `exit:K`,
-//! `abort:K`. What a call did is one line at its begin and one at its end, each a single write, so that no kill tears it.
+//! `abort:K`, `target` (fails while the file beside the records says that the target is down). What a call did is one line at its begin and one at its end, each a single write, so that no kill tears it.
 
 use std::env;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub enum Script {
     Panic(u32),
     Exit(u32),
     Abort(u32),
+    Target,
 }
 
 impl Script {
@@ -50,6 +52,7 @@ impl Script {
             "panic" => Self::Panic(number),
             "exit" => Self::Exit(number),
             "abort" => Self::Abort(number),
+            "target" => Self::Target,
             other => panic!("no such script: {other}"),
         }
     }
@@ -57,7 +60,7 @@ impl Script {
     /// Whether the event must be handled in the end; else its place is the dead-letter stream.
     pub fn succeeds(self, deliveries_max: u32) -> bool {
         match self {
-            Self::Done(_) => true,
+            Self::Done(_) | Self::Target => true,
             Self::Reject => false,
             Self::Fail(times) | Self::Panic(times) | Self::Exit(times) | Self::Abort(times) => {
                 times < deliveries_max
@@ -66,13 +69,19 @@ impl Script {
     }
 }
 
+/// The file whose presence means that the target of `target` events is down.
+pub fn down_file(records: &Path) -> PathBuf {
+    records.with_extension("target-down")
+}
+
 pub fn is_asked_for() -> bool {
     env::var_os(RECORDS).is_some()
 }
 
 /// Runs the service with the recording handler.
 pub fn serve() -> ExitCode {
-    let path = env::var_os(RECORDS).expect("asked for");
+    let path = PathBuf::from(env::var_os(RECORDS).expect("asked for"));
+    let down = down_file(&path);
     let file = OpenOptions::new()
         .append(true)
         .create(true)
@@ -81,7 +90,12 @@ pub fn serve() -> ExitCode {
     let life = env::var(LIFE).expect("a replica knows its number");
     let quick = env::var(QUICK).is_ok_and(|value| value == "1");
     let loaded = weir::config::load(env::vars_os()).expect("a valid configuration");
-    let recorder = Recorder { file, life, quick };
+    let recorder = Recorder {
+        file,
+        life,
+        quick,
+        down,
+    };
     let status = Service::new(loaded).handler(Arc::new(recorder)).run();
     ExitCode::from(status.code())
 }
@@ -90,6 +104,7 @@ struct Recorder {
     file: File,
     life: String,
     quick: bool,
+    down: PathBuf,
 }
 
 impl Recorder {
@@ -106,6 +121,14 @@ impl Recorder {
     fn ended(&self, event: &Event, call: Call, outcome: Outcome) {
         self.write('E', event, call, &format!(" {}", outcome.word()));
     }
+
+    fn failed(&self, event: &Event, call: Call) -> HandlerResult {
+        self.ended(event, call, Outcome::Failed);
+        Err(HandlerError::Retry {
+            reason: "as scripted".to_owned(),
+            not_before: None,
+        })
+    }
 }
 
 impl Handler for Recorder {
@@ -118,13 +141,8 @@ impl Handler for Recorder {
                     std::thread::sleep(time);
                 }
             }
-            Script::Fail(times) if repeats(times) => {
-                self.ended(event, call, Outcome::Failed);
-                return Err(HandlerError::Retry {
-                    reason: "as scripted".to_owned(),
-                    not_before: None,
-                });
-            }
+            Script::Fail(times) if repeats(times) => return self.failed(event, call),
+            Script::Target if self.down.exists() => return self.failed(event, call),
             Script::Reject => {
                 self.ended(event, call, Outcome::Rejected);
                 return Err(HandlerError::Reject {
@@ -137,7 +155,11 @@ impl Handler for Recorder {
             }
             Script::Exit(times) if repeats(times) => std::process::exit(EXIT_STATUS),
             Script::Abort(times) if repeats(times) => std::process::abort(),
-            Script::Fail(_) | Script::Panic(_) | Script::Exit(_) | Script::Abort(_) => {}
+            Script::Fail(_)
+            | Script::Panic(_)
+            | Script::Exit(_)
+            | Script::Abort(_)
+            | Script::Target => {}
         }
         self.ended(event, call, Outcome::Done);
         Ok(())

@@ -3,6 +3,8 @@
 
 #[path = "../integration/support/certs.rs"]
 pub mod certs;
+#[path = "../integration/support/http.rs"]
+pub mod http;
 #[path = "../integration/support/ports.rs"]
 pub mod ports;
 #[path = "../integration/support/process.rs"]

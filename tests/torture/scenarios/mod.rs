@@ -1,10 +1,15 @@
 //! Every scenario by name. Each starts its own Redis and replicas, does its damage, and answers what the checker says.
 
+mod amounts;
+mod counts;
 mod crashes;
 mod handlers;
 mod links;
 mod losses;
+mod ordering;
 mod stops;
+mod takeover;
+mod target;
 
 use std::time::Duration;
 
@@ -42,5 +47,18 @@ pub static ALL: &[Scenario] = &[
     scenario("ids_behind_the_cursor", losses::ids_behind),
     scenario("group_destroyed", losses::group_destroyed),
     scenario("trimmed_by_others", losses::trimmed),
+    scenario("left_by_the_dead", takeover::left_by_the_dead),
+    scenario("shutdown_hands_over", takeover::shutdown_hands_over),
+    scenario("target_down", target::down),
+    scenario("three_share_a_burst", amounts::three_share_a_burst),
+    scenario("memory_flat_small", amounts::memory_small),
+    scenario("memory_flat_large", amounts::memory_large),
+    scenario("killer_of_two", counts::killer_of_two),
+    scenario("killer_of_three", counts::killer_of_three),
+    scenario("killer_of_five", counts::killer_of_five),
+    scenario("count_is_calls_begun", counts::calls_begun),
+    scenario("order_by_none", ordering::none),
+    scenario("order_by_stream", ordering::stream),
+    scenario("order_by_field", ordering::field),
     scenario("the_checker_sees", checker_cases::run),
 ];

@@ -1,0 +1,86 @@
+//! The handler's target is down for everybody, and comes back.
+
+use std::time::Duration;
+
+use crate::Plan;
+use crate::arena::{ArenaOptions, BREAKER_OPENED};
+use crate::feeder::event;
+use crate::fleet::GROUP;
+use crate::report::Summary;
+use crate::support::redis_client::STREAM;
+use crate::support::wait::within;
+
+const SOON: Duration = Duration::from_secs(15);
+
+/// While it is down, reading pauses, single calls probe it, /health says so, and no event pays for it; then everything flows again.
+pub fn down(name: &'static str, plan: Plan) -> Summary {
+    let mut options = ArenaOptions::new(name, 1);
+    options.settings = vec![
+        // One failed call is all an event can afford.
+        ("MAX_DELIVERIES", "2".to_owned()),
+        // Longer than the first ten calls take.
+        ("RETRY_BACKOFF_MS", "800".to_owned()),
+        ("RETRY_BACKOFF_MAX_MS", "800".to_owned()),
+    ];
+    let mut arena = options.start(plan);
+    arena.rules.deliveries_max = 2;
+    let mut wrong = Vec::new();
+    arena.set_target_down(true);
+    let events: Vec<_> = (0..60)
+        .map(|number| event("target", format!("aggregate-{}", number % 20)))
+        .collect();
+    arena.feeder.publish_all(&events);
+    let life = arena.fleet.life(0);
+    let opened = within(SOON, || !arena.fleet.lines(life, BREAKER_OPENED).is_empty());
+    if !opened {
+        wrong.push("no line tells that the target is down".to_owned());
+    }
+    let mut last = None;
+    let degraded = within(SOON, || {
+        let (status, health) = arena.fleet.health(0);
+        let reasons = health["reasons"].as_array().cloned().unwrap_or_default();
+        let right = status == 200
+            && health["status"] == "degraded"
+            && reasons.iter().any(|reason| reason == "breaker_open");
+        last = Some(health);
+        right
+    });
+    if !degraded {
+        wrong.push(format!("health does not tell it: {last:?}"));
+    }
+    // What was under way when it opened comes to rest.
+    std::thread::sleep(Duration::from_millis(1_500));
+    let delivered = |arena: &crate::arena::Arena| {
+        let group = arena.redis.group(STREAM, GROUP);
+        group.map(|group| group.last_delivered_id)
+    };
+    let (read, called) = (delivered(&arena), arena.calls().len());
+    arena.feeder.publish_all(&events);
+    std::thread::sleep(Duration::from_secs(3));
+    let probes = arena.calls().len() - called;
+    if delivered(&arena) != read {
+        wrong.push("it went on reading while the target was down".to_owned());
+    }
+    // After 1, 2 and 4 seconds.
+    if !(1..=3).contains(&probes) {
+        wrong.push(format!("{probes} calls within three seconds are no probes"));
+    }
+    let letters = arena.letters();
+    if !letters.is_empty() {
+        wrong.push(format!("the target's absence cost events: {letters:?}"));
+    }
+    arena.set_target_down(false);
+    let settled = within(SOON, || arena.redis.settled(STREAM, GROUP));
+    if !settled {
+        wrong.push("nothing flows though the target is back".to_owned());
+    }
+    let recovered = within(SOON, || arena.fleet.health(0).1["status"] == "healthy");
+    if !recovered {
+        let health = arena.fleet.health(0).1;
+        wrong.push(format!("health has not recovered: {health}"));
+    }
+    let mut summary = arena.finish();
+    summary.notes.push(format!("{probes} probes in 3 s"));
+    summary.violations.extend(wrong);
+    summary
+}
