@@ -17,13 +17,16 @@ pub fn calls_begun(name: &'static str, plan: Plan) -> Summary {
     arena.feeder.publish_all(&[event("abort:3", "aggregate-1")]);
     let mut counts = Vec::new();
     let mut wrong = Vec::new();
-    for call in 1..=3 {
+    for call in 1..=3_usize {
         arena.fleet.start(0);
         arena.fleet.wait_end(0);
-        let begun = arena.calls().len() as i64;
+        let begun = arena.calls().len();
         let pending = arena.redis.pending(STREAM, GROUP);
         counts.extend(pending.iter().map(|entry| entry.deliveries));
-        let right = |count: i64| begun == call && (begun..=begun + 1).contains(&count);
+        let right = |count: i64| {
+            begun == call
+                && usize::try_from(count).is_ok_and(|count| (begun..=begun + 1).contains(&count))
+        };
         if pending.len() != 1 || !right(pending[0].deliveries) {
             wrong.push(format!(
                 "after crash {call}, {begun} calls have begun and pending is {pending:?}"
