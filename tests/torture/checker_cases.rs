@@ -7,7 +7,7 @@ use weir::domain::entry_id::EntryId;
 use super::Plan;
 use super::checker::{self, Disturbance, Evidence, Expected, Letter, Rules};
 use super::fleet::{Ending, Life};
-use super::records;
+use super::records::{self, WHOLE};
 use super::report::Summary;
 
 /// What is told of a made-up run besides its records.
@@ -32,6 +32,20 @@ const CASES: &[Case] = &[
     Case {
         what: "one after the other",
         records: &["B 1 1 1-1", "E 1 1 1-1 done", "B 1 1 1-2", "E 1 1 1-2 done"],
+        wrong: "",
+        ..CLEAN
+    },
+    Case {
+        what: "an end that was torn when its process died",
+        records: &[
+            "B 1 1 1-1",
+            "torn: E 1 1",
+            "B 2 2 1-1",
+            "E 2 2 1-1 done",
+            "B 2 1 1-2",
+            "E 2 1 1-2 done",
+        ],
+        killed: &[(1, 15)],
         wrong: "",
         ..CLEAN
     },
@@ -238,10 +252,14 @@ fn judge(case: &Case) -> Vec<String> {
         .enumerate()
         .map(|(line, record)| {
             // kind life attempt id [outcome]
+            if record.starts_with("torn: ") {
+                return (*record).to_owned();
+            }
             let words: Vec<&str> = record.split(' ').collect();
             let (ms, head, id) = (line * 10, words[1..3].join(" "), words[3]);
-            let outcome = words[4..].join(" ");
-            format!("{} {ms} {head} {id} aggregate {outcome}", words[0])
+            let mut end = vec!["aggregate"];
+            end.extend(&words[4..]);
+            format!("{} {ms} {head} {id} {}{WHOLE}", words[0], end.join(" "))
         })
         .collect();
     let text = records.join("\n");

@@ -1,7 +1,7 @@
 //! The recording handler, and the replica it runs in: this executable again, told so by its environment.
 //!
 //! The event's name is the script: `ok`, `sleep:MS`, `micro:US`, `fail:K` (the first K attempts), `reject`, `panic:K`, `exit:K`,
-//! `abort:K`, `target` (fails while the file beside the records says that the target is down). What a call did is one line at its begin and one at its end, each a single write, so that no kill tears it.
+//! `abort:K`, `target` (fails while the file beside the records says that the target is down). What a call did is one line at its begin and one at its end, each a single write.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -16,7 +16,7 @@ use weir::handlers::{Call, Handler, HandlerError, HandlerResult};
 use weir::runtime::clock;
 use weir::service::Service;
 
-use super::records::Outcome;
+use super::records::{Outcome, WHOLE};
 
 /// The file that records go to; its presence makes the process a replica.
 pub const RECORDS: &str = "TORTURE_RECORDS";
@@ -111,8 +111,9 @@ impl Recorder {
     fn write(&self, kind: char, event: &Event, call: Call, rest: &str) {
         let (now, life, attempt) = (clock::now(), &self.life, call.attempt);
         let (id, aggregate) = (event.id(), event.aggregate_id());
-        let record = format!("{kind} {now} {life} {attempt} {id} {aggregate}{rest}\n");
-        // Appended as a whole: the order of lines in the file is the order in which they were written, over all processes.
+        // Appended as a whole: the order of lines in the file is the order in which they were written, over all processes. A process
+        // that dies at a page boundary tears even a single write, so a record begins a line of its own and says where it ends.
+        let record = format!("\n{kind} {now} {life} {attempt} {id} {aggregate}{rest}{WHOLE}\n");
         (&self.file)
             .write_all(record.as_bytes())
             .expect("write a record");

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use weir::domain::entry_id::EntryId;
 
+/// The end of a record that was not torn.
+pub const WHOLE: &str = " .";
+
 /// What a call answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -67,9 +70,13 @@ pub fn parse(text: &str) -> (Vec<Call>, Vec<String>) {
     let mut open: HashMap<(u32, EntryId), usize> = HashMap::new();
     let mut violations = Vec::new();
     for (line, record) in text.lines().enumerate() {
+        // A torn begin is a call that did nothing yet, and a torn end one whose outcome nobody learnt: its process died there.
+        let Some(record) = record.strip_suffix(WHOLE) else {
+            continue;
+        };
         let words: Vec<&str> = record.split(' ').collect();
         let [kind, ms, life, attempt, id, aggregate, ..] = words[..] else {
-            panic!("a torn record: {record:?}");
+            panic!("no record: {record:?}");
         };
         let moment = Moment {
             line,
@@ -130,7 +137,10 @@ impl Tail {
             return;
         };
         let whole: String = self.rest.drain(..=end).collect();
-        for record in whole.lines().filter(|record| record.ends_with(" done")) {
+        let records = whole
+            .lines()
+            .filter_map(|record| record.strip_suffix(WHOLE));
+        for record in records.filter(|record| record.ends_with(" done")) {
             let id = record.split(' ').nth(4).expect("an end has an id");
             self.handled.insert(id.parse().expect("an entry id"));
         }
