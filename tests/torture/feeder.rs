@@ -98,6 +98,8 @@ impl Feeder {
         let goal = self.published.len() + load.events;
         let mut audited = begin;
         let (mut handled, mut progress) = (0, begin);
+        // Events up to here that are not handled are taken to be lost by Redis; the checker knows better.
+        let (mut written_off, mut written_off_at) = (0, begin);
         while self.published.len() < goal || !done() {
             self.tail.follow();
             if self.tail.handled.len() > handled {
@@ -113,12 +115,16 @@ impl Feeder {
                 return;
             }
             // Dead letters and what Redis lost are never handled, so the backlog is counted over the latest events.
+            if progress.max(written_off_at).elapsed() > LOST_AFTER {
+                (written_off, written_off_at) = (self.published.len(), Instant::now());
+            }
             let latest = self.published.len().saturating_sub(load.backlog * 2);
+            let latest = latest.max(written_off);
             let waiting = self.published[latest..]
                 .iter()
                 .filter(|event| !self.tail.handled.contains(&event.id))
                 .count();
-            if waiting < load.backlog || progress.elapsed() > LOST_AFTER {
+            if waiting < load.backlog {
                 self.publish(load);
             } else {
                 std::thread::sleep(PAUSE);
