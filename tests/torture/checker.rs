@@ -239,7 +239,12 @@ fn check_entry(evidence: &Evidence, rules: Rules, calls: &[&Call], summary: &mut
                 call.id, call.attempt
             ));
         }
-        if rules.attempts_exact && call.attempt != number {
+        // Where a breaker opened, calls that probe are not counted: fewer is right then, more never is.
+        let probed = calls[..index]
+            .iter()
+            .any(|earlier| evidence.probing.contains(&earlier.life));
+        let inexact = call.attempt > number || (call.attempt < number && !probed);
+        if rules.attempts_exact && inexact {
             summary.violations.push(format!(
                 "{}: call {number} was told that it is attempt {} though nothing was disturbed",
                 call.id, call.attempt

@@ -206,6 +206,29 @@ const CASES: &[Case] = &[
         ..CLEAN
     },
     Case {
+        what: "an exact count that forgets, because the call was a probe",
+        records: &[
+            "B 1 1 1-1",
+            "E 1 1 1-1 failed",
+            "B 1 1 1-1",
+            "E 1 1 1-1 done",
+            "B 1 1 1-2",
+            "E 1 1 1-2 done",
+        ],
+        probing: &[1],
+        attempts_exact: true,
+        wrong: "",
+        ..CLEAN
+    },
+    Case {
+        what: "a count that charges too much beside probes",
+        records: &["B 1 2 1-1", "E 1 2 1-1 done", "B 1 1 1-2", "E 1 1 1-2 done"],
+        probing: &[1],
+        attempts_exact: true,
+        wrong: "though nothing was disturbed",
+        ..CLEAN
+    },
+    Case {
         what: "kills that hit nothing",
         records: &["B 1 1 1-1", "E 1 1 1-1 done", "B 2 1 1-2", "E 2 1 1-2 done"],
         killed: &[(1, 30)],
