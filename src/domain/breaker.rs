@@ -23,6 +23,10 @@ pub const PROBE: Backoff = Backoff {
     max: Duration::from_secs(30),
 };
 
+/// Failed probes cost an entry nothing for this long, milliseconds (one hour); one that fails after it counts as a call, and the time begins anew. So an
+/// absent target costs nobody anything for hours, and events that are bad by themselves come to their end all the same.
+pub const PROBE_FREE_MS: Millis = 60 * 60 * 1_000;
+
 /// How a call ended, as far as the breaker cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -45,6 +49,7 @@ pub struct Breaker {
 
 #[derive(Debug, Clone, Copy)]
 struct Open {
+    since: Millis,
     probes_failed: u32,
     probe_at: Millis,
 }
@@ -53,6 +58,11 @@ impl Breaker {
     /// Whether the target is taken to be down.
     pub fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Since when it is open; `None` while closed.
+    pub fn open_since(&self) -> Option<Millis> {
+        self.open.map(|open| open.since)
     }
 
     /// When the next probe may begin; `None` while closed.
@@ -81,6 +91,7 @@ impl Breaker {
         let down = self.failures >= FAILURES_MAX && self.aggregates.len() >= AGGREGATES_MIN;
         if self.open.is_none() && (down || self.rejects >= REJECTS_MAX) {
             self.open = Some(Open {
+                since: now,
                 probes_failed: 0,
                 probe_at: now + wait(0),
             });

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::domain::Millis;
+use crate::domain::breaker::PROBE_FREE_MS;
 use crate::domain::disposition::{CallError, DeadLetterReason};
 use crate::domain::entry_id::EntryId;
 
@@ -69,6 +70,17 @@ pub struct Entry<T> {
     pub(super) due: Millis,
     /// What may run beside it.
     pub(super) class: Class,
+    /// When it has probed a target that was down.
+    pub(super) probed: Option<Probed>,
+}
+
+/// What an entry has done as a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Probed {
+    /// The last time.
+    pub(super) at: Millis,
+    /// Failed probes cost it nothing for [`PROBE_FREE_MS`] from here.
+    pub(super) free_from: Millis,
 }
 
 /// What may run beside an entry.
@@ -86,6 +98,17 @@ impl<T> Entry<T> {
     /// The number of the next call, 1 for the first.
     pub fn attempt(&self) -> u32 {
         self.calls + 1
+    }
+
+    /// Notes a probe that failed; answers whether it counts as a call.
+    pub(super) fn probe_failed(&mut self, now: Millis) -> bool {
+        let free_from = self.probed.map_or(now, |probed| probed.free_from);
+        let counts = now >= free_from + PROBE_FREE_MS;
+        self.probed = Some(Probed {
+            at: now,
+            free_from: if counts { now } else { free_from },
+        });
+        counts
     }
 }
 

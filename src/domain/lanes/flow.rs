@@ -106,6 +106,15 @@ impl Flow {
         lot
     }
 
+    /// One permit, within the hard bounds and not before the last one was used.
+    pub(super) fn grant_one(&mut self, held: usize, bytes: usize) -> usize {
+        if self.outstanding > 0 || self.is_full(held, bytes) {
+            return 0;
+        }
+        self.outstanding = 1;
+        1
+    }
+
     /// Bodies of parked entries that may be fetched now, beside those that are here and the `fetching` that are on their way.
     pub(super) fn fetch_room(&self, bodies: usize, fetching: usize, bytes: usize) -> usize {
         let coming = bodies + fetching;

@@ -285,6 +285,7 @@ impl<T> Lanes<T> {
             begun: false,
             due: now,
             class,
+            probed: None,
         };
         if let Some(reason) = verdict {
             self.order_dead_letter(entry, reason);
@@ -371,13 +372,17 @@ impl<T> Lanes<T> {
         self.settled.clear();
     }
 
-    /// Permits to grant now; 0 when none, and while draining.
+    /// Permits to grant now; 0 when none, and while draining. While the target is taken to be down one more is read when nothing is
+    /// here that was never called: if all that is here is bad by itself, only another one can tell.
     pub fn grant(&mut self, now: Millis) -> usize {
-        if self.draining || self.breaker.is_open() {
+        if self.draining || (self.breaker.is_open() && self.has_probe()) {
             return 0;
         }
         let (free, beyond) = self.parked_shares();
         let held = self.held.len() - free + self.fetching;
+        if self.breaker.is_open() {
+            return self.flow.grant_one(held, self.bytes);
+        }
         self.flow
             .grant(now, held, self.held_back + beyond, self.bytes)
     }

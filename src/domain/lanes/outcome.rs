@@ -60,7 +60,7 @@ impl<T> Lanes<T> {
             began_unix_ms,
         }) = failed
         {
-            if probe {
+            if probe && !entry.probe_failed(now) {
                 // Nobody pays for finding out that the target is still down.
                 error = CallError::Unreached {
                     reason: error.reason().to_owned(),

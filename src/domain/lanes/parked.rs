@@ -212,6 +212,7 @@ impl<T> Lanes<T> {
                     begun: false,
                     due: now,
                     class: parked.class,
+                    probed: None,
                 };
                 match verdict {
                     Some(reason) => self.order_dead_letter(entry, reason),

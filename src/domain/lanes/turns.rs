@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use super::leases::is_fresh;
 use super::{
-    Class, Entry, Held, JOB_BUDGET_US, JOB_ENTRIES_MAX, Job, LaneKey, Lanes, Order, Place, Run,
-    Stand,
+    Class, Entry, Held, JOB_BUDGET_US, JOB_ENTRIES_MAX, Job, Lane, LaneKey, Lanes, Order, Place,
+    Run, Stand,
 };
 use crate::domain::Millis;
 use crate::domain::entry_id::EntryId;
@@ -31,7 +31,8 @@ impl<T> Lanes<T> {
                 }
                 return Some(job);
             }
-            if !moved && self.ready.is_empty() {
+            // While probing, those that are ready may have to wait for one that tells more.
+            if !moved && (self.ready.is_empty() || job.probe) {
                 return None;
             }
         }
@@ -46,7 +47,11 @@ impl<T> Lanes<T> {
         };
         while room > 0 {
             let first = job.runs.is_empty();
-            let Some(key) = self.next_lane(now, first) else {
+            let next = match self.breaker.open_since() {
+                Some(since) => self.next_to_probe(now, since),
+                None => self.next_lane(now, first),
+            };
+            let Some(key) = next else {
                 break;
             };
             if let Some(run) = self.take_run(now, &key, room, first, &mut job.begin_before) {
@@ -91,6 +96,57 @@ impl<T> Lanes<T> {
         }
     }
 
+    /// As [`Lanes::next_lane`], by what can be learned: an event that was never called tells a target that is down from events that
+    /// are bad; of the others another one each time.
+    fn next_to_probe(&mut self, now: Millis, since: Millis) -> Option<LaneKey> {
+        let unprobed = |lane: &Lane<T>| lane.is_unprobed(since);
+        let mut next = self.next_such(now, &Lane::is_new);
+        if let Candidate::None = next {
+            next = self.next_such(now, &unprobed);
+        }
+        match next {
+            Candidate::Now(key) => Some(key),
+            Candidate::Counted => None,
+            Candidate::None => self.next_lane(now, true),
+        }
+    }
+
+    /// The next of those lanes.
+    fn next_such(&mut self, now: Millis, wanted: &dyn Fn(&Lane<T>) -> bool) -> Candidate {
+        let is = |key: &LaneKey| self.by_key.get(key).is_some_and(wanted);
+        if let Some(place) = self.ready.iter().position(is) {
+            return Candidate::from(self.ready.remove(place));
+        }
+        let counted = |key: &LaneKey| {
+            let stand = self.by_key.get(key).map(|lane| lane.stand);
+            matches!(stand, Some(Stand::Counted(..))) && is(key)
+        };
+        if let Some(place) = self.counted.iter().position(counted) {
+            return Candidate::from(self.counted.remove(place));
+        }
+        let mut lanes = self.by_key.values();
+        if !lanes.any(|lane| lane.stand != Stand::Resting && wanted(lane)) {
+            return Candidate::None;
+        }
+        match self.next_charged(now) {
+            Some(key) => Candidate::Now(key),
+            None if self.count_is_coming() => Candidate::Counted,
+            None => Candidate::None,
+        }
+    }
+
+    /// Whether a count is being written, or can be.
+    fn count_is_coming(&self) -> bool {
+        let mut lanes = self.by_key.values();
+        self.counts_open < self.limits.workers
+            || lanes.any(|lane| matches!(lane.stand, Stand::Counting(..)))
+    }
+
+    /// Whether the next probe is here: an event that was never called, or a call whose end must be known first.
+    pub(super) fn has_probe(&self) -> bool {
+        self.running > 0 || self.by_key.values().any(Lane::is_new)
+    }
+
     fn next_counted(&mut self, now: Millis) -> Option<LaneKey> {
         while let Some(key) = self.counted.pop_front() {
             // A lane that lost its head may have gone since, or be back for another reason.
@@ -98,6 +154,11 @@ impl<T> Lanes<T> {
                 return Some(key);
             }
         }
+        self.next_charged(now)
+    }
+
+    /// The first of the redelivered, when its count is written and nothing is in its way.
+    fn next_charged(&mut self, now: Millis) -> Option<LaneKey> {
         let (class, charged) = self.next_redelivered(now)?;
         (charged && self.may_begin(class)).then(|| self.redelivered.pop_front())?
     }
@@ -259,6 +320,35 @@ impl<T> Lanes<T> {
     fn rest(&mut self, now: Millis, key: &LaneKey) {
         self.end_turn(key);
         self.examine(now, key);
+    }
+}
+
+/// Whether there is a lane for a purpose.
+enum Candidate {
+    /// This one, out of its list.
+    Now(LaneKey),
+    /// One whose count must be written first.
+    Counted,
+    None,
+}
+
+impl From<Option<LaneKey>> for Candidate {
+    fn from(key: Option<LaneKey>) -> Self {
+        key.map_or(Self::None, Self::Now)
+    }
+}
+
+impl<T> Lane<T> {
+    /// Whether its head was never called in this process.
+    fn is_new(&self) -> bool {
+        let head = self.queue.front();
+        head.is_some_and(|head| !head.begun)
+    }
+
+    /// Whether its head has not probed since then.
+    fn is_unprobed(&self, since: Millis) -> bool {
+        let head = self.queue.front();
+        head.is_some_and(|head| head.probed.is_none_or(|probed| probed.at < since))
     }
 }
 

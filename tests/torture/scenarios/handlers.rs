@@ -1,17 +1,21 @@
 //! Handlers that fail, hang, panic, exit and abort; and those that are only slow.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::LIMIT;
 use crate::Plan;
 use crate::arena::{Arena, ArenaOptions};
-use crate::feeder::Load;
+use crate::feeder::{Load, event};
+use crate::fleet::GROUP;
 use crate::report::Summary;
+use crate::support::redis_client::STREAM;
 
-/// Aggregates whose events fail: one fewer than tell the breaker that the handler's target is down. What weir does then is another
-/// matter than what becomes of bad events.
-const FAILING: u64 = 4;
+/// Aggregates whose events may fail: enough for the breaker to take the handler's target to be down once only bad events are left.
+const FAILING: u64 = 20;
+
+/// Between the plain events that come in the end: each of them shows that the target is not down.
+const TRICKLE: Duration = Duration::from_millis(300);
 
 /// Every script among plain events, two replicas that are started again when a handler ends them.
 pub fn misbehave(name: &'static str, plan: Plan) -> Summary {
@@ -41,6 +45,12 @@ pub fn misbehave(name: &'static str, plan: Plan) -> Summary {
         },
     };
     feed_and_revive(&mut arena, &load);
+    let begin = Instant::now();
+    while !arena.redis.settled(STREAM, GROUP) && begin.elapsed() < arena.settle_limit {
+        arena.fleet.revive();
+        arena.feeder.publish_all(&[event("ok", "trickle")]);
+        std::thread::sleep(TRICKLE);
+    }
     arena.finish()
 }
 
