@@ -26,7 +26,7 @@ use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::logging::{self, LogHandle};
 use crate::runtime::shutdown::{ShutdownTrigger, shutdown_pair};
-use crate::runtime::thread::{ThreadError, chain};
+use crate::runtime::thread::{EndReport, ThreadError, chain};
 use crate::threads::dispatcher::Control;
 use crate::threads::monitor::{self, MonitorParts};
 use crate::threads::shared::ReaderLine;
@@ -76,7 +76,8 @@ impl Service {
     pub fn run(self) -> ExitStatus {
         let Self { loaded, handler } = self;
         let settings = Arc::new(loaded.settings);
-        let log = match logging::start(&settings.log, &settings.service) {
+        let (reports_tx, reports) = bounded(supervisor::REPORTS_MAX);
+        let log = match logging::start(&settings.log, &settings.service, reports_tx.clone()) {
             Ok(log) => log,
             Err(failure) => {
                 let _ = writeln!(
@@ -90,7 +91,7 @@ impl Service {
         for warning in &loaded.warnings {
             warn!(target: "config", variable = warning.variable(); "{warning}");
         }
-        let status = run_logged(&settings, &handler);
+        let status = run_logged(&settings, &handler, reports_tx, reports);
         flush(&log);
         status
     }
@@ -101,11 +102,15 @@ fn flush(log: &LogHandle) {
     let _ = log.flush(FLUSH_TIMEOUT);
 }
 
-fn run_logged(settings: &Arc<Settings>, handler: &Arc<dyn Handler>) -> ExitStatus {
+fn run_logged(
+    settings: &Arc<Settings>,
+    handler: &Arc<dyn Handler>,
+    reports_tx: Sender<EndReport>,
+    reports: Receiver<EndReport>,
+) -> ExitStatus {
     let started = clock::now();
     connection::install_tls_provider();
     let (signal_events, signals_rx) = bounded(signals::QUEUE_MAX);
-    let (reports_tx, reports) = bounded(supervisor::REPORTS_MAX);
     let registered = match signals::start(&signal_events, reports_tx.clone()) {
         Ok(registered) => registered,
         Err(failure) => return failed("signal handlers could not be registered", &failure),
@@ -310,7 +315,7 @@ impl Running {
         if done {
             info!(
                 target: "shutdown", handled = observed.handled, released = observed.released, deadLetters = observed.dead_letters,
-                stillHeld = observed.held;
+                stillPending = observed.held;
                 "drained"
             );
         } else {

@@ -87,7 +87,12 @@ impl Link {
         Ok(self.generation)
     }
 
-    /// The server's id of this connection, for CLIENT UNBLOCK.
+    /// Whether there is a connection, good or not.
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// The server's id of this connection, for CLIENT UNBLOCK; `None` too when CLIENT ID is not permitted.
     pub fn client_id(&self) -> Option<i64> {
         self.connection.as_ref().and_then(|open| open.client_id)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::connection::Link;
-use super::errors::{ErrorClass, RedisIoError};
+use super::errors::RedisIoError;
 use super::keys::Keys;
 use super::lease::Membership;
 use super::scripts;
@@ -302,9 +302,4 @@ fn reclaimed(row: Value, own: bool) -> Option<Reclaimed> {
         handed_over: idle >= HANDED_OVER || !owner_is_weir,
         to_dead_letters,
     })
-}
-
-/// Whether an error means that stream or group have gone.
-pub fn is_gone(error: &RedisIoError) -> bool {
-    error.class == ErrorClass::Repair
 }

@@ -65,9 +65,5 @@ mod tests {
             Keys::new("{eu}orders", "g").cursor,
             "weir:1:{eu}orders:g:cursor"
         );
-        assert_eq!(
-            Keys::new("{}orders", "g").registry,
-            "weir:1:{{}orders}:g:consumers"
-        );
     }
 }

@@ -1,7 +1,7 @@
 //! Every thread's start and end in one place: who runs, who is started again, and when that is no use any more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
@@ -11,6 +11,7 @@ use crate::domain::Millis;
 use crate::domain::backoff::Backoff;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
+use crate::runtime::logging;
 use crate::runtime::thread::{EndReport, ThreadError, spawn};
 use crate::threads::signals::SignalEvent;
 
@@ -200,6 +201,10 @@ impl Supervisor {
         }
         let name = report.name.clone();
         error!(target: CONTEXT, thread = name.as_str(), ending:% = report; "thread ended unasked");
+        if name == logging::THREAD {
+            // Nothing is written to the log any more.
+            let _ = writeln!(io::stderr(), "weir: {report}: stopping");
+        }
         if !self.makers.contains_key(&name) {
             return Some(Unasked { name });
         }

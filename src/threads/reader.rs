@@ -186,7 +186,7 @@ impl Reader {
 
     /// One round: what is ours already, what others abandoned, what is new.
     fn step(&mut self, membership: &Membership) -> Result<(), Halt> {
-        if self.link.client_id().is_none() {
+        if !self.link.is_connected() {
             self.beat(Activity::WaitingForRedis, Some(self.reason));
         }
         let connection = self.link.ensure()?;
@@ -273,7 +273,7 @@ impl Reader {
         let claim_idle = self.parts.settings.delivery.claim_idle;
         let now = clock::now();
         let expiry = match self.parts.settings.consumer.consumer_expiry {
-            Some(expiry) if now >= self.next_expiry => {
+            Some(expiry) if matches!(scope, Scope::Others) && now >= self.next_expiry => {
                 self.next_expiry = now + clock::millis(EXPIRY_EVERY);
                 Some(expiry)
             }

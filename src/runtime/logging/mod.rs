@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Sender;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::settings::{LogFormat, LogSettings, ServiceIdentity};
@@ -34,7 +34,7 @@ const CONTEXT: &str = "logging";
 const PANIC_CONTEXT: &str = "panic";
 
 /// The name of the writer thread.
-const THREAD: &str = "log-writer";
+pub const THREAD: &str = "log-writer";
 
 /// Records of other crates are shown from here on. What they say below is about their inside, and nobody checked it for secrets.
 const FOREIGN_LEVEL: LevelFilter = LevelFilter::Warn;
@@ -56,18 +56,12 @@ pub fn dropped_lines() -> u64 {
 #[derive(Debug)]
 pub struct LogHandle {
     queue: Queue,
-    ended: Receiver<EndReport>,
 }
 
 impl LogHandle {
     /// Waits until everything logged so far is written, at most `timeout`. Says whether it was.
     pub fn flush(&self, timeout: Duration) -> bool {
         self.queue.flush(Instant::now() + timeout)
-    }
-
-    /// How the writer thread ended, if it did. It never ends while the process runs, unless it panicked.
-    pub fn writer_end(&self) -> Option<EndReport> {
-        self.ended.try_recv().ok()
     }
 }
 
@@ -98,11 +92,16 @@ impl std::error::Error for StartError {
     }
 }
 
-/// Starts logging to standard output, for the whole process, and sets the panic hook. Called once, before any other thread starts.
+/// Starts logging to standard output, for the whole process, and sets the panic hook. Called once, before any other thread starts. The
+/// writer thread never ends while the process runs; if it does, by a panic, `reports` gets its end report.
 ///
 /// # Errors
 /// When the writer thread cannot be started, or logging was started before: the process cannot go on blind.
-pub fn start(settings: &LogSettings, service: &ServiceIdentity) -> Result<LogHandle, StartError> {
+pub fn start(
+    settings: &LogSettings,
+    service: &ServiceIdentity,
+    reports: Sender<EndReport>,
+) -> Result<LogHandle, StartError> {
     let stdout = io::stdout();
     let colour = settings.format == LogFormat::Text
         && stdout.is_terminal()
@@ -120,6 +119,7 @@ pub fn start(settings: &LogSettings, service: &ServiceIdentity) -> Result<LogHan
         output,
         &DROPPED,
         writer::Pace::default(),
+        reports,
     )?;
     log::set_boxed_logger(Box::new(logger)).map_err(|_| StartError::AlreadyStarted)?;
     log::set_max_level(settings.level);
@@ -135,11 +135,11 @@ fn pipeline(
     output: Box<dyn Write + Send>,
     dropped: &'static AtomicU64,
     pace: writer::Pace,
+    reports: Sender<EndReport>,
 ) -> Result<(Logger, LogHandle), StartError> {
     let layout = Arc::new(Layout::new(settings, service, colour));
     let (queue, items) = Queue::new(dropped);
     let writer = Writer::new(items, output, Arc::clone(&layout), pace);
-    let (reports, ended) = bounded(1);
     spawn(THREAD, reports, move || {
         writer.run();
         Ok(())
@@ -155,7 +155,7 @@ fn pipeline(
         level: settings.level,
         dispatch,
     };
-    Ok((logger, LogHandle { queue, ended }))
+    Ok((logger, LogHandle { queue }))
 }
 
 /// Turns away what is not shown before anything is laid out.

@@ -147,9 +147,10 @@ fn the_child() {
         version: "1.0.0".to_owned(),
         environment: "test".to_owned(),
     };
-    let handle = start(&settings, &service).expect("logging starts");
+    let (reports, _ended) = crossbeam_channel::bounded(1);
+    let handle = start(&settings, &service, reports.clone()).expect("logging starts");
     assert!(matches!(
-        start(&settings, &service),
+        start(&settings, &service, reports),
         Err(StartError::AlreadyStarted)
     ));
     log::info!(target: "main", "the child is ready");

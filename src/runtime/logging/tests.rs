@@ -2,6 +2,7 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use crossbeam_channel::{Receiver, bounded};
 use jiff::tz::TimeZone;
 use log::kv::ToValue;
 use proptest::prelude::*;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::settings::LogAggregateId;
+use crate::runtime::thread::Ending;
 
 /// An output that tests look into, and can block or break.
 #[derive(Clone, Default)]
@@ -21,6 +23,7 @@ struct OutputState {
     written: Vec<u8>,
     blocked: bool,
     broken: bool,
+    panics: bool,
 }
 
 impl Output {
@@ -49,6 +52,7 @@ impl Write for Output {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        assert!(!state.panics, "as asked");
         if state.broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -64,6 +68,7 @@ impl Write for Output {
 struct Fixture {
     logger: Logger,
     handle: LogHandle,
+    ended: Receiver<EndReport>,
     output: Output,
     dropped: &'static AtomicU64,
 }
@@ -93,6 +98,7 @@ fn fixture_with(settings: &LogSettings, colour: bool, pace: writer::Pace) -> Fix
     };
     let output = Output::default();
     let dropped: &'static AtomicU64 = Box::leak(Box::default());
+    let (reports, ended) = bounded(1);
     let (logger, handle) = pipeline(
         settings,
         &service,
@@ -100,11 +106,13 @@ fn fixture_with(settings: &LogSettings, colour: bool, pace: writer::Pace) -> Fix
         Box::new(output.clone()),
         dropped,
         pace,
+        reports,
     )
     .expect("the writer starts");
     Fixture {
         logger,
         handle,
+        ended,
         output,
         dropped,
     }
@@ -469,7 +477,21 @@ fn a_closed_output_is_survived_and_counted() {
     log.output.set(|state| state.broken = false);
     log.log(Level::Info, "main", "back", &[]);
     assert!(log.lines().iter().any(|line| line.ends_with("back")));
-    assert!(log.handle.writer_end().is_none());
+    assert!(log.ended.is_empty());
+}
+
+#[test]
+fn a_writer_that_dies_is_reported() {
+    let log = fixture(LogFormat::Text);
+    log.output.set(|state| state.panics = true);
+    log.log(Level::Info, "main", "line", &[]);
+    let report = log.ended.recv_timeout(PATIENCE).expect("its last act");
+    assert_eq!(report.name, THREAD);
+    assert!(matches!(report.ending, Ending::Panicked(_)), "{report}");
+    assert!(
+        !log.handle.flush(PATIENCE),
+        "and flushing does not wait for it"
+    );
 }
 
 proptest! {
