@@ -1,5 +1,6 @@
-//! `ADOPT_PENDING=dead-letter` where it is not easy: entries another service took a moment ago, entries too wide for a script, a
-//! dead-letter key that cannot be written at first. None of them may reach the handler, and none may be lost.
+//! What was pending before weir joined the group. `ADOPT_PENDING=dead-letter` where it is not easy: entries another service took a
+//! moment ago, entries too wide for a script, a dead-letter key that cannot be written at first; none of them may reach the handler, and
+//! none may be lost. `handle`: however often others have delivered an entry, weir has not called a handler with it yet.
 
 use std::time::Duration;
 
@@ -115,4 +116,32 @@ fn a_dead_letter_key_of_the_wrong_type_delays_them_and_nothing_else() {
     redis.run::<i64>(&["DEL", DEAD_LETTERS]);
     wait_until("a dead letter", SOON, || settled_as_dead_letters(&redis, 1));
     assert_eq!(service.handled_ids(), [id]);
+}
+
+#[test]
+fn deliveries_by_other_software_are_no_calls_of_ours() {
+    let redis = TestRedis::start();
+    let id = redis.add_event("order.created", "order-1");
+    taken_by_the_old_service(&redis);
+    // Its XAUTOCLAIM loop has moved it around many times.
+    let words = [
+        "XCLAIM",
+        STREAM,
+        SERVICE_NAME,
+        "deno-2",
+        "0",
+        &id,
+        "RETRYCOUNT",
+        "99",
+    ];
+    redis.run::<redis::Value>(&words);
+    let service = TestService::configure(&redis)
+        .variable("REDIS_REPLY_TIMEOUT_MS", "300")
+        .variable("CLAIM_IDLE_MS", "1000")
+        .start_ready();
+    service.wait_handled(&id);
+    wait_until("it is acknowledged", SOON, || {
+        redis.settled(STREAM, SERVICE_NAME)
+    });
+    assert_eq!(redis.length(DEAD_LETTERS), 0);
 }
