@@ -340,7 +340,7 @@ fn check_order(
             && failed.id != call.id
             && matches!(failed.ended, Some((_, Outcome::Failed)))
             && failed.attempt < rules.deliveries_max
-            && !went_elsewhere(failed, call, by_entry)
+            && !went_elsewhere(evidence, failed, call, by_entry)
         {
             summary.violations.push(format!(
                 "{} of {} overtook {}, which had failed and was to be called again, in life {}",
@@ -351,8 +351,10 @@ fn check_order(
     }
 }
 
-/// Whether another life called the failed entry before the overtaking call: then it was no longer this life's to call.
+/// Whether another life called the failed entry before the overtaking call, or had taken it over and called it later: then it was no
+/// longer this life's to call.
 fn went_elsewhere(
+    evidence: &Evidence,
     failed: &Call,
     overtaking: &Call,
     by_entry: &HashMap<EntryId, Vec<&Call>>,
@@ -360,6 +362,7 @@ fn went_elsewhere(
     by_entry[&failed.id].iter().any(|call| {
         call.life != failed.life
             && call.began.line > failed.began.line
-            && call.began.line < overtaking.began.line
+            && (call.began.line < overtaking.began.line
+                || evidence.taken_over.contains(&(call.life, call.id)))
     })
 }

@@ -89,6 +89,20 @@ const CASES: &[Case] = &[
         ..CLEAN
     },
     Case {
+        what: "a failed entry is overtaken, because another has it",
+        records: &[
+            "B 1 1 1-1",
+            "E 1 1 1-1 failed",
+            "B 1 1 1-2",
+            "E 1 1 1-2 done",
+            "B 2 2 1-1",
+            "E 2 2 1-1 done",
+        ],
+        taken_over: &[(2, "1-1")],
+        wrong: "",
+        ..CLEAN
+    },
+    Case {
         what: "overlap",
         records: &["B 1 1 1-1", "B 1 1 1-2", "E 1 1 1-1 done", "E 1 1 1-2 done"],
         wrong: "of the same aggregate ran",

@@ -339,10 +339,10 @@ impl From<Option<LaneKey>> for Candidate {
 }
 
 impl<T> Lane<T> {
-    /// Whether its head was never called in this process.
+    /// Whether its head was never called, here or elsewhere: what an earlier life has left may be bad as well.
     fn is_new(&self) -> bool {
         let head = self.queue.front();
-        head.is_some_and(|head| !head.begun)
+        head.is_some_and(|head| head.calls == 0 && !head.begun)
     }
 
     /// Whether its head has not probed since then.

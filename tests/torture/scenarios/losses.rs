@@ -99,7 +99,7 @@ fn lossy(arena: &mut Arena) {
 
 /// Everything before a loss may be done again, because what was acknowledged is not known any more: as far back as the group's
 /// lowest unsettled entry.
-fn aftermath(disturbances: &mut Vec<Disturbance>, act: impl FnOnce()) {
+pub fn aftermath(disturbances: &mut Vec<Disturbance>, act: impl FnOnce()) {
     disturb(None, disturbances, || {
         act();
         std::thread::sleep(AFTERMATH);

@@ -6,6 +6,7 @@ mod crashes;
 mod handlers;
 mod links;
 mod losses;
+mod names;
 mod ordering;
 mod stops;
 mod takeover;
@@ -49,6 +50,12 @@ pub static ALL: &[Scenario] = &[
     scenario("trimmed_by_others", losses::trimmed),
     scenario("left_by_the_dead", takeover::left_by_the_dead),
     scenario("shutdown_hands_over", takeover::shutdown_hands_over),
+    scenario(
+        "lowest_unsettled_comes_again",
+        names::lowest_unsettled_comes_again,
+    ),
+    scenario("dead_name_is_taken_over", names::dead_name_is_taken_over),
+    scenario("name_taken_by_another", names::name_taken_by_another),
     scenario("target_down", target::down),
     scenario("three_share_a_burst", amounts::three_share_a_burst),
     scenario("memory_flat_small", amounts::memory_small),

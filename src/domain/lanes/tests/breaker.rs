@@ -175,6 +175,31 @@ fn without_new_ones_another_entry_probes_each_time() {
 }
 
 #[test]
+fn what_another_life_has_called_may_be_bad_too_so_one_more_is_read() {
+    let mut lanes = broken(&retry());
+    let mut now = NOW;
+    for _ in 1..=2 {
+        probe_in_vain(&mut lanes, &mut now, &retry());
+    }
+    let mut left = abandoned(13, "13", 1);
+    left.leased_at = now;
+    lanes.admit(now, vec![left]);
+    assert_eq!(lanes.grant(now), 1);
+    let mut healthy = fresh(14, "14");
+    healthy.leased_at = now;
+    lanes.admit(now, vec![healthy]);
+    assert_eq!(probe_in_vain(&mut lanes, &mut now, &retry()).0, 14);
+    let mut rest: Vec<u64> = (1..=11)
+        .map(|_| probe_in_vain(&mut lanes, &mut now, &retry()).0)
+        .collect();
+    rest.sort_unstable();
+    assert!(
+        rest.into_iter().eq((1..=10).chain([13])),
+        "then those that have not probed yet"
+    );
+}
+
+#[test]
 fn with_nothing_left_to_probe_one_is_read() {
     let mut lanes = lanes();
     lanes.admit(NOW, (1..=20).map(|ms| fresh(ms, "one")).collect());
