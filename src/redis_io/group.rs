@@ -99,7 +99,7 @@ pub enum RepairStart {
 /// Makes sure that stream and group exist. `remembered` is the cursor we last wrote; `start` is used when no cursor is known.
 ///
 /// # Errors
-/// As sorted by [`ErrorClass`]; another replica's creation at the same time is success.
+/// As sorted by [`ErrorClass`](super::errors::ErrorClass); another replica's creation at the same time is success.
 pub fn repair(
     link: &mut Link,
     keys: &Keys,
@@ -153,7 +153,7 @@ pub fn repair(
 /// Reads up to `count` new entries, waiting at most `block` for the first.
 ///
 /// # Errors
-/// As sorted by [`ErrorClass`]; `Repair` when the group is gone. After any I/O error delivered entries may wait in our pending list.
+/// As sorted by [`ErrorClass`](super::errors::ErrorClass); `Repair` when the group is gone. After any I/O error delivered entries may wait in our pending list.
 pub fn read_new(
     link: &mut Link,
     keys: &Keys,
@@ -204,7 +204,7 @@ pub fn read_new(
 /// software that idled so long and have nothing pending are removed. `adopt` says what becomes of entries from before weir's time.
 ///
 /// # Errors
-/// As sorted by [`ErrorClass`]; `Ok(None)` when our name lease is gone.
+/// As sorted by [`ErrorClass`](super::errors::ErrorClass); `Ok(None)` when our name lease is gone.
 #[allow(
     clippy::too_many_arguments,
     reason = "each is one argument of the script"

