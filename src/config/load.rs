@@ -125,6 +125,7 @@ fn consumer(
     let group_start = reader.value(&table::GROUP_START);
     let adopt_pending = reader.value(&table::ADOPT_PENDING);
     let order_by = reader.value(&table::ORDER_BY);
+    let wire_format = reader.value(&table::WIRE_FORMAT);
     let consumer_expiry = reader.optional(&table::CONSUMER_EXPIRY_MS);
     let stream_max_length = reader.optional(&table::STREAM_MAX_LENGTH);
     let stream_max_age = reader.optional(&table::STREAM_MAX_AGE_MS);
@@ -144,6 +145,7 @@ fn consumer(
         name: name?,
         adopt_pending: adopt_pending?,
         order_by: order_by?,
+        wire_format: wire_format?,
         consumer_expiry: consumer_expiry?,
         stream_max_length: stream_max_length?,
         stream_max_age: stream_max_age?,

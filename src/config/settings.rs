@@ -10,6 +10,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
+use crate::domain::wire::WireFormat;
+
 /// Everything the environment decides, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -143,6 +145,8 @@ pub struct ConsumerSettings {
     pub adopt_pending: AdoptPending,
     /// `ORDER_BY`.
     pub order_by: OrderBy,
+    /// `WIRE_FORMAT`.
+    pub wire_format: WireFormat,
     /// `CONSUMER_EXPIRY_MS`: after so much idle time a consumer of other software with nothing pending is removed; `None` never.
     pub consumer_expiry: Option<Duration>,
     /// `STREAM_MAX_LENGTH`: entries that may stay in the stream once no group needs them; `None` means no such bound.

@@ -12,6 +12,7 @@ use super::settings::{AdoptPending, LogAggregateId, LogFormat};
 use super::variable::Fallback::{Required, RequiredUnless, Unset, Value};
 use super::variable::Group::{Delivery, Log, Process, Redis, Service, Stream};
 use super::variable::{About, Row, Secrecy, Variable};
+use crate::domain::wire::WireFormat;
 
 /// One hour, milliseconds: the ceiling of waits that a person would otherwise wait for in vain.
 const HOUR_MS: u64 = 3_600_000;
@@ -130,6 +131,9 @@ variables! {
         "What becomes of entries that were pending before weir first joined the group";
     ORDER_BY: Order = Order { length_max: 64 }, Stream, Value("aggregateId"),
         "Field whose equal values are handled one after another; none: no order; stream: all one after another";
+    WIRE_FORMAT: Choice<WireFormat> = Choice { options: &WireFormat::NAMES, any_case: false }, Stream, Value("auto"),
+        "How entries are read; auto: by the signs of their producers",
+        also_called(&["MESSAGE_FORMAT", "ENTRY_FORMAT"]);
     // Below a minute a consumer that only pauses would be removed again and again.
     CONSUMER_EXPIRY_MS: Milliseconds = Milliseconds { min: 60_000, max: 30 * DAY_MS }, Stream, Unset("never"),
         "Idle time after which a consumer of other software that has nothing pending is removed";

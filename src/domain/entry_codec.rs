@@ -1,4 +1,5 @@
-//! Entries in: which ones are events. Lenient in what is read, exact about what is refused.
+//! Entries in: which ones are events. Lenient in what is read, exact about what is refused. Entries of other producers come here too,
+//! once [`super::wire`] has put them into our fields.
 //!
 //! Limits are the contract's ("Events on the stream"); each refusal names field, rule and observed length, never content.
 
@@ -31,6 +32,8 @@ pub struct DecodeError {
     pub rule: Rule,
     /// Observed length or number, where the rule has a limit.
     pub observed: Option<usize>,
+    /// The foreign wire format the entry was read as; `None` for our own.
+    pub read_as: Option<&'static str>,
 }
 
 /// The rules an entry can break.
@@ -52,9 +55,23 @@ pub enum Rule {
     NotAnObjectOfStrings,
     /// More than this many.
     TooMany(usize),
+    /// Not what its wire format says; in words, with article.
+    NotA(&'static str),
+    /// Missing, and nothing else tells which format the entry has.
+    NoSign,
 }
 
 impl DecodeError {
+    /// An entry of our own format that breaks a rule.
+    pub const fn new(field: &'static str, rule: Rule, observed: Option<usize>) -> Self {
+        Self {
+            field,
+            rule,
+            observed,
+            read_as: None,
+        }
+    }
+
     /// The code of the broken rule, for logs and dead letters.
     pub fn code(&self) -> &'static str {
         match self.rule {
@@ -66,12 +83,17 @@ impl DecodeError {
             Rule::TooDeep(_) => "too_deep",
             Rule::NotAnObjectOfStrings => "not_an_object_of_strings",
             Rule::TooMany(_) => "too_many",
+            Rule::NotA(_) => "not_in_format",
+            Rule::NoSign => "no_sign",
         }
     }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(format) = self.read_as {
+            write!(f, "read as {format}: ")?;
+        }
         write!(f, "field {} ", self.field)?;
         match self.rule {
             Rule::Missing => f.write_str("is missing"),
@@ -82,6 +104,10 @@ impl fmt::Display for DecodeError {
             Rule::TooDeep(limit) => write!(f, "is nested deeper than {limit}"),
             Rule::NotAnObjectOfStrings => f.write_str("is not a JSON object of strings"),
             Rule::TooMany(limit) => write!(f, "has more than {limit} members"),
+            Rule::NotA(what) => write!(f, "is not {what}"),
+            Rule::NoSign => f.write_str(
+                "is missing, and so are aggregateId and every sign of another format (WIRE_FORMAT)",
+            ),
         }?;
         match self.observed {
             Some(observed) => write!(f, " (observed {observed})"),
@@ -116,6 +142,7 @@ pub fn decode(
             fields,
             places,
             headers,
+            original: None,
         }),
         Err(error) => Err(Malformed { fields, error }),
     }
@@ -125,17 +152,8 @@ fn check(
     fields: &[Field],
     payload_bytes_max: usize,
 ) -> Result<(Places, Vec<(String, String)>), DecodeError> {
-    let fail = |field, rule, observed| {
-        Err(DecodeError {
-            field,
-            rule,
-            observed,
-        })
-    };
-    let total = fields_bytes(fields);
-    if total > ENTRY_BYTES_MAX.max(payload_bytes_max.saturating_mul(2)) {
-        return fail("entry", Rule::TooLong(ENTRY_BYTES_MAX), Some(total));
-    }
+    let fail = |field, rule, observed| Err(DecodeError::new(field, rule, observed));
+    check_bytes(fields, payload_bytes_max)?;
     let (mut event, mut aggregate_id) = (None, None);
     let mut places = Places::default();
     for (place, (name, _)) in fields.iter().enumerate() {
@@ -184,19 +202,24 @@ fn check(
     Ok((places, headers))
 }
 
+/// The bound of the whole entry, before anything in it is looked at.
+pub(super) fn check_bytes(fields: &[Field], payload_bytes_max: usize) -> Result<(), DecodeError> {
+    let total = fields_bytes(fields);
+    let most = ENTRY_BYTES_MAX.max(payload_bytes_max.saturating_mul(2));
+    if total > most {
+        let rule = Rule::TooLong(most);
+        return Err(DecodeError::new("entry", rule, Some(total)));
+    }
+    Ok(())
+}
+
 fn name_field<'a>(
     field: &'static str,
     place: Option<usize>,
     value: &impl Fn(usize) -> &'a [u8],
     bytes_max: usize,
 ) -> Result<usize, DecodeError> {
-    let fail = |rule, observed| {
-        Err(DecodeError {
-            field,
-            rule,
-            observed,
-        })
-    };
+    let fail = |rule, observed| Err(DecodeError::new(field, rule, observed));
     let Some(place) = place else {
         return fail(Rule::Missing, None);
     };
@@ -214,11 +237,7 @@ fn name_field<'a>(
 }
 
 fn utf8<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a str, DecodeError> {
-    std::str::from_utf8(bytes).map_err(|_| DecodeError {
-        field,
-        rule: Rule::NotUtf8,
-        observed: None,
-    })
+    std::str::from_utf8(bytes).map_err(|_| DecodeError::new(field, Rule::NotUtf8, None))
 }
 
 /// How deep a text nests that begins like a JSON array or object, counted outside its strings; 0 for any other text, which is
@@ -245,13 +264,7 @@ fn json_depth(text: &str) -> usize {
 }
 
 fn headers(text: &str) -> Result<Vec<(String, String)>, DecodeError> {
-    let fail = |rule, observed| {
-        Err(DecodeError {
-            field: "headers",
-            rule,
-            observed,
-        })
-    };
+    let fail = |rule, observed| Err(DecodeError::new("headers", rule, observed));
     let Ok(Headers(pairs)) = serde_json::from_str(text) else {
         return fail(Rule::NotAnObjectOfStrings, None);
     };

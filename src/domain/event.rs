@@ -15,6 +15,8 @@ pub struct Event {
     pub(super) fields: Vec<Field>,
     pub(super) places: Places,
     pub(super) headers: Vec<(String, String)>,
+    /// The entry as Redis holds it, where `fields` are what another wire format comes to.
+    pub(super) original: Option<Vec<Field>>,
 }
 
 /// Where in `fields` the known ones stand.
@@ -94,7 +96,8 @@ impl Event {
             .filter(|id| correlation::is_valid(id))
     }
 
-    /// The value of a field, known or unknown; the last one where it stands twice.
+    /// The value of a field, known or unknown; the last one where it stands twice. Where another wire format was read, a field of
+    /// the event goes before one of the entry.
     pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
         // The usual question, answered without comparing names.
         if name == b"aggregateId" {
@@ -103,26 +106,29 @@ impl Event {
                 .get(self.places.aggregate_id)
                 .map(|(_, value)| value.as_slice());
         }
+        let in_entry = self.original.iter().flat_map(|fields| fields.iter().rev());
         self.fields
             .iter()
             .rev()
+            .chain(in_entry)
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_slice())
     }
 
-    /// All fields, unchanged and in order, unknown ones too.
+    /// All fields in order, unknown ones too: those of the entry, unchanged, or what its wire format makes of them.
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }
 
-    /// All fields, taken out.
+    /// The entry's own fields, unchanged and in order, whatever format they have.
     pub fn into_fields(self) -> Vec<Field> {
-        self.fields
+        self.original.unwrap_or(self.fields)
     }
 
     /// Bytes this event keeps in memory, about.
     pub fn bytes(&self) -> usize {
         fields_bytes(&self.fields)
+            + self.original.as_deref().map_or(0, fields_bytes)
             + self
                 .headers
                 .iter()

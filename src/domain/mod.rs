@@ -18,6 +18,7 @@ pub mod rate_limit;
 pub mod schedule;
 pub mod test_event;
 pub mod timestamp;
+pub mod wire;
 
 /// Milliseconds on the boot-time clock (Linux `CLOCK_BOOTTIME`): never jumps, goes on while the machine is suspended. All
 /// leases, deadlines and ages inside weir are in this unit, passed as an argument to code that decides.

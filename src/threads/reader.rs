@@ -14,11 +14,11 @@ use super::{Halt, Pauses, log_failure, random};
 use crate::config::settings::{OrderBy, Settings};
 use crate::domain::Millis;
 use crate::domain::disposition::DeadLetterReason;
-use crate::domain::entry_codec;
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::{Body, Event, fields_bytes};
 use crate::domain::health::{Activity, Loop, Reason};
 use crate::domain::lanes::{Arrival, LaneKey, Origin};
+use crate::domain::wire;
 use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
 use crate::redis_io::group::{self, RawEntry, Reclaim, Reclaimed, Scope};
@@ -341,9 +341,11 @@ impl Reader {
         leased_at: Millis,
     ) -> Arrival<Body> {
         let RawEntry { id, fields } = entry;
-        match entry_codec::decode(id, fields, self.parts.settings.delivery.event_max_bytes) {
+        let settings = &self.parts.settings;
+        let format = settings.consumer.wire_format;
+        match wire::read(id, fields, settings.delivery.event_max_bytes, format) {
             Ok(event) => {
-                let lane = lane_of(&event, &self.parts.settings.consumer.order_by);
+                let lane = lane_of(&event, &settings.consumer.order_by);
                 let bytes = event.bytes();
                 Arrival {
                     id,
@@ -482,3 +484,6 @@ fn log_reclaimed(taken: &[Reclaimed]) {
         "entries reclaimed"
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,9 @@
 
 use super::{FromSettler, Settler};
 use crate::domain::disposition::DeadLetterReason;
-use crate::domain::entry_codec;
 use crate::domain::event::{Body, fields_bytes};
 use crate::domain::lanes::Fetched;
+use crate::domain::wire::{self, WireFormat};
 use crate::redis_io::group::RawEntry;
 use crate::redis_io::lease::Membership;
 use crate::redis_io::settle::{self, FETCH_MAX, FetchAnswer, IDS_MAX};
@@ -30,7 +30,10 @@ impl Settler {
             // Before the others: what stays parked keeps back what stands behind it.
             self.tell_lost(not_ours, trimmed)?;
             let length_max = self.parts.settings.delivery.event_max_bytes;
-            let entries = entries.into_iter().map(|entry| decoded(entry, length_max));
+            let format = self.parts.settings.consumer.wire_format;
+            let entries = entries
+                .into_iter()
+                .map(|entry| decoded(entry, length_max, format));
             let entries: Vec<_> = entries.collect();
             if !entries.is_empty() {
                 self.tell(FromSettler::Fetched(entries))?;
@@ -53,9 +56,9 @@ impl Settler {
     }
 }
 
-fn decoded(entry: RawEntry, length_max: usize) -> Fetched<Body> {
+fn decoded(entry: RawEntry, length_max: usize, format: WireFormat) -> Fetched<Body> {
     let RawEntry { id, fields } = entry;
-    match entry_codec::decode(id, fields, length_max) {
+    match wire::read(id, fields, length_max, format) {
         Ok(event) => Fetched {
             id,
             bytes: event.bytes(),

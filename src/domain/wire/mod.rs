@@ -1,0 +1,217 @@
+//! Other producers' entries, read into the same event. Each format has a file: its sign, and what of it becomes which field of
+//! ours. What comes out is judged by [`super::entry_codec`] like any entry, so that every limit holds for all formats.
+//!
+//! Used by whoever turns an entry into an event; never changes an entry, only how it is seen.
+
+mod base64;
+mod cap;
+mod cloudevents;
+mod connect;
+mod dapr;
+mod faststream;
+mod flat;
+mod json;
+mod mapped;
+mod msgpack;
+mod sea_streamer;
+mod spring;
+mod watermill;
+
+#[cfg(test)]
+mod tests;
+
+use super::entry_codec::{self, DecodeError, Malformed, Rule};
+use super::entry_id::EntryId;
+use super::event::{Event, Field};
+use mapped::Mapped;
+
+/// `WIRE_FORMAT`: how entries are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WireFormat {
+    /// By the signs of their producers; an entry with `event` or `aggregateId` is ours.
+    Auto,
+    /// Ours, all of them.
+    Weir,
+    /// Dapr's publish/subscribe over Redis.
+    Dapr,
+    /// A structured `CloudEvent` in the field `data`.
+    CloudEvents,
+    /// Watermill's Redis stream publisher.
+    Watermill,
+    /// `FastStream`, both its binary messages and those up to 0.5.
+    FastStream,
+    /// DotNetCore.CAP.
+    Cap,
+    /// Redpanda Connect (Benthos, Bento).
+    Connect,
+    /// sea-streamer.
+    SeaStreamer,
+    /// Object records of Spring Data Redis.
+    Spring,
+    /// Fields without any convention.
+    Flat,
+}
+
+impl WireFormat {
+    /// Every format with its word.
+    pub const NAMES: [(&'static str, Self); 11] = [
+        ("auto", Self::Auto),
+        ("weir", Self::Weir),
+        ("dapr", Self::Dapr),
+        ("cloudevents", Self::CloudEvents),
+        ("watermill", Self::Watermill),
+        ("faststream", Self::FastStream),
+        ("cap", Self::Cap),
+        ("connect", Self::Connect),
+        ("sea-streamer", Self::SeaStreamer),
+        ("spring", Self::Spring),
+        ("flat", Self::Flat),
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES
+            .iter()
+            .find(|(_, format)| *format == self)
+            .map_or("auto", |(name, _)| name)
+    }
+}
+
+/// Reads an entry as an event, in the format it has or is said to have.
+///
+/// # Errors
+/// The fields as they came and the first broken rule, for the dead-letter stream.
+pub fn read(
+    id: EntryId,
+    fields: Vec<Field>,
+    payload_bytes_max: usize,
+    format: WireFormat,
+) -> Result<Event, Malformed> {
+    let foreign = match decide(&fields, payload_bytes_max, format) {
+        Ok(Read::Ours) => return entry_codec::decode(id, fields, payload_bytes_max),
+        Ok(Read::As(foreign)) => foreign,
+        Err(error) => return Err(Malformed { fields, error }),
+    };
+    let event = foreign_fields(id, &fields, payload_bytes_max, foreign).and_then(|mapped| {
+        entry_codec::decode(id, mapped, payload_bytes_max).map_err(|malformed| malformed.error)
+    });
+    match event {
+        Ok(mut event) => {
+            event.original = Some(fields);
+            Ok(event)
+        }
+        Err(mut error) => {
+            error.read_as = Some(foreign.name());
+            Err(Malformed { fields, error })
+        }
+    }
+}
+
+/// How an entry is read.
+enum Read {
+    /// By our own contract.
+    Ours,
+    /// As that format; never `Auto` or `Weir`.
+    As(WireFormat),
+}
+
+fn decide(
+    fields: &[Field],
+    payload_bytes_max: usize,
+    format: WireFormat,
+) -> Result<Read, DecodeError> {
+    let (event, aggregate_id) = (has(fields, "event"), has(fields, "aggregateId"));
+    let ours = match format {
+        WireFormat::Weir => true,
+        WireFormat::Auto => event || aggregate_id,
+        // The schedule's and other services' own events may lie in the same stream, whatever else does.
+        WireFormat::Flat => event && aggregate_id,
+        forced => (event || aggregate_id) && !has_sign(fields, forced),
+    };
+    if ours {
+        return Ok(Read::Ours);
+    }
+    // Before anything is parsed.
+    entry_codec::check_bytes(fields, payload_bytes_max)?;
+    if format != WireFormat::Auto {
+        return Ok(Read::As(format));
+    }
+    match recognise(fields) {
+        Some(found) => Ok(Read::As(found)),
+        None => Err(DecodeError::new("event", Rule::NoSign, None)),
+    }
+}
+
+/// The formats that have a sign, those whose sign is a name nobody else would choose first.
+const SIGNED: [WireFormat; 8] = [
+    WireFormat::Watermill,
+    WireFormat::FastStream,
+    WireFormat::Spring,
+    WireFormat::Cap,
+    WireFormat::Dapr,
+    WireFormat::CloudEvents,
+    WireFormat::SeaStreamer,
+    WireFormat::Connect,
+];
+
+fn recognise(fields: &[Field]) -> Option<WireFormat> {
+    SIGNED.into_iter().find(|format| has_sign(fields, *format))
+}
+
+fn has_sign(fields: &[Field], format: WireFormat) -> bool {
+    match format {
+        WireFormat::Auto | WireFormat::Weir | WireFormat::Flat => false,
+        WireFormat::Dapr => dapr::has_sign(fields),
+        WireFormat::CloudEvents => cloudevents::has_sign(fields),
+        WireFormat::Watermill => watermill::has_sign(fields),
+        WireFormat::FastStream => faststream::has_sign(fields),
+        WireFormat::Cap => cap::has_sign(fields),
+        WireFormat::Connect => connect::has_sign(fields),
+        WireFormat::SeaStreamer => sea_streamer::has_sign(fields),
+        WireFormat::Spring => spring::has_sign(fields),
+    }
+}
+
+/// The entry in our own fields.
+fn foreign_fields(
+    id: EntryId,
+    fields: &[Field],
+    payload_bytes_max: usize,
+    format: WireFormat,
+) -> Result<Vec<Field>, DecodeError> {
+    let mapped: Mapped = match format {
+        WireFormat::Dapr => dapr::map(fields),
+        WireFormat::CloudEvents => cloudevents::map(fields),
+        WireFormat::Watermill => watermill::map(fields),
+        WireFormat::FastStream => faststream::map(fields),
+        WireFormat::Cap => cap::map(fields),
+        WireFormat::Connect => connect::map(fields),
+        WireFormat::SeaStreamer => sea_streamer::map(fields),
+        WireFormat::Spring => spring::map(fields),
+        WireFormat::Auto | WireFormat::Weir | WireFormat::Flat => flat::map(fields),
+    }?;
+    Ok(mapped.into_fields(id, format.name(), payload_bytes_max, fields))
+}
+
+/// The value of a field; the last one where it stands twice.
+fn last<'a>(fields: &'a [Field], name: &str) -> Option<&'a [u8]> {
+    fields
+        .iter()
+        .rev()
+        .find(|(key, _)| key == name.as_bytes())
+        .map(|(_, value)| value.as_slice())
+}
+
+fn has(fields: &[Field], name: &str) -> bool {
+    last(fields, name).is_some()
+}
+
+/// The value of a field a format cannot do without.
+fn required<'a>(fields: &'a [Field], name: &'static str) -> Result<&'a [u8], DecodeError> {
+    last(fields, name).ok_or(DecodeError::new(name, Rule::Missing, None))
+}
+
+/// A field that is not what its format says; `what` with its article.
+fn not_a(field: &'static str, what: &'static str) -> DecodeError {
+    DecodeError::new(field, Rule::NotA(what), None)
+}
