@@ -12,8 +12,8 @@
 //! client ─▶ [gate] ─▶ [http-0..3] ─▶ [publisher] ─▶ Redis ◀─ [monitor] ─▶ health board
 //! ```
 //!
-//! 1. The [reader](threads::reader) may read as many entries as it has permits. It decodes each ([`domain::entry_codec`]) and sends
-//!    them on at once; it holds nothing.
+//! 1. The [reader](threads::reader) may read as many entries as it has permits. It makes an event of each ([`domain::wire`],
+//!    [`domain::entry_codec`]) and sends them on at once; it holds nothing.
 //! 2. The [dispatcher](threads::dispatcher) owns the [lanes](domain::lanes): events of one aggregate stand in one lane and are
 //!    handled one after another. It never waits for anybody, which is what keeps the three circles through it open.
 //! 3. A [worker](threads::worker) takes a job and calls the [handler](handlers::Handler). It never talks to Redis.

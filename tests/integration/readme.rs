@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use weir::config::document::compare_with_readme;
+use weir::domain::wire::WireFormat;
 use weir::exit_status::ExitStatus;
 
 use crate::support::{TestRedis, TestService, wait_until};
@@ -51,6 +52,16 @@ fn the_readme_explains_every_reason_and_dead_letter_code() {
         }
     }
     assert!(codes > 20, "only {codes} codes found");
+}
+
+#[test]
+fn the_readme_says_of_each_wire_format_how_it_is_read() {
+    let readme = read("README.md");
+    for (name, format) in WireFormat::NAMES {
+        if format != WireFormat::Auto {
+            assert!(readme.contains(&format!("\n| `{name}` | ")), "{name}");
+        }
+    }
 }
 
 /// Every `$ curl` line of the README with the answer below it.

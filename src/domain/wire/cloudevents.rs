@@ -62,7 +62,10 @@ pub(super) fn mapped(event: &Members<'_>) -> Result<Mapped, DecodeError> {
     };
     let mut headers = json::headers(event);
     headers.retain(|(name, _)| !FIELDS.contains(&name.as_str()));
-    let aggregate_id = bytes("subject").or_else(|| bytes("partitionkey"));
+    let aggregate_id = ["subject", "partitionkey"]
+        .into_iter()
+        .filter_map(bytes)
+        .find(|id| !id.is_empty());
     Ok(Mapped {
         event: bytes("type"),
         aggregate_id,

@@ -1,8 +1,7 @@
-//! Entries that other libraries wrote, both sides of every limit, and properties over arbitrary fields.
+//! Signs, names, refusals, and both sides of every limit.
 
+mod fixtures;
 mod properties;
-
-use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -17,104 +16,6 @@ fn fields(pairs: &[(&str, &[u8])]) -> Vec<Field> {
         .iter()
         .map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec()))
         .collect()
-}
-
-fn format_of(name: &str) -> WireFormat {
-    let mut known = WireFormat::NAMES.iter();
-    known.find(|(known, _)| *known == name).unwrap().1
-}
-
-fn hex(text: &Value) -> Vec<u8> {
-    let text = text.as_str().unwrap().as_bytes();
-    let pairs = text
-        .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).unwrap());
-    pairs
-        .map(|pair| u8::from_str_radix(pair, 16).unwrap())
-        .collect()
-}
-
-/// Every entry of the fixtures with what it must come to.
-fn fixtures() -> Vec<(Value, Vec<Field>)> {
-    let files: BTreeMap<&str, Value> = [
-        (
-            "faststream-0.7.json",
-            include_str!("../../../tests/fixtures/wire/faststream-0.7.json"),
-        ),
-        (
-            "faststream-0.5.json",
-            include_str!("../../../tests/fixtures/wire/faststream-0.5.json"),
-        ),
-        (
-            "cloudevents.json",
-            include_str!("../../../tests/fixtures/wire/cloudevents.json"),
-        ),
-        (
-            "sea-streamer.json",
-            include_str!("../../../tests/fixtures/wire/sea-streamer.json"),
-        ),
-        (
-            "described.json",
-            include_str!("../../../tests/fixtures/wire/described.json"),
-        ),
-    ]
-    .into_iter()
-    .map(|(name, text)| (name, serde_json::from_str(text).unwrap()))
-    .collect();
-    let expected: Vec<Value> =
-        serde_json::from_str(include_str!("../../../tests/fixtures/wire/expected.json")).unwrap();
-    let in_files: usize = files
-        .values()
-        .map(|file| file["entries"].as_array().unwrap().len())
-        .sum();
-    assert_eq!(
-        expected.len(),
-        in_files,
-        "every entry is expected to be something"
-    );
-    let entry = |expected: Value| {
-        let place = usize::try_from(expected["entry"].as_u64().unwrap()).unwrap();
-        let entry = &files[expected["file"].as_str().unwrap()]["entries"][place];
-        let pairs = entry.as_array().unwrap().iter();
-        let fields = pairs.map(|pair| (hex(&pair[0]), hex(&pair[1]))).collect();
-        (expected, fields)
-    };
-    expected.into_iter().map(entry).collect()
-}
-
-#[track_caller]
-fn check(event: &Event, expected: &Value) {
-    let text = |name: &str| expected[name].as_str();
-    let aggregate_id = text("aggregateId").map_or(ID.to_string(), str::to_owned);
-    assert_eq!(Some(event.name()), text("event"), "{expected}");
-    assert_eq!(event.aggregate_id(), aggregate_id, "{expected}");
-    assert_eq!(event.field(b"aggregateId"), Some(aggregate_id.as_bytes()));
-    assert_eq!(event.payload(), expected["payload"], "{expected}");
-    assert_eq!(
-        event.timestamp(),
-        text("timestamp").or(event.timestamp()),
-        "{expected}"
-    );
-    assert_eq!(event.service_name(), text("serviceName"), "{expected}");
-    assert_eq!(event.mime_type(), text("mimeType"), "{expected}");
-    let headers: BTreeMap<_, _> = event.headers().iter().cloned().collect();
-    assert_eq!(json!(headers), expected["headers"], "{expected}");
-}
-
-#[test]
-fn what_other_producers_write_is_read_by_its_sign_and_by_its_name() {
-    for (expected, fields) in fixtures() {
-        let format = format_of(expected["format"].as_str().unwrap());
-        assert_eq!(recognise(&fields), Some(format), "{expected}");
-        for wanted in [WireFormat::Auto, format] {
-            let event = read(ID, fields.clone(), PAYLOAD_MAX, wanted).expect("an event");
-            check(&event, &expected);
-            assert!(event.bytes() >= 2 * event.payload_text().map_or(0, str::len));
-            assert_eq!(event.into_fields(), fields, "byte for byte");
-        }
-        let ours = read(ID, fields.clone(), PAYLOAD_MAX, WireFormat::Weir).expect_err("not ours");
-        assert_eq!((ours.fields, ours.error.code()), (fields, "missing"));
-    }
 }
 
 #[test]
@@ -456,6 +357,83 @@ fn a_name_is_taken_from_headers_before_the_payload_and_never_from_what_is_no_wor
     ] {
         assert_eq!(named(&[], body), said("connect.message", "1-2"));
     }
+}
+
+#[test]
+fn of_several_signs_the_rarest_name_counts() {
+    let body = ("body", &b"\"\""[..]);
+    let cap = ("headers", &br#"{"cap-msg-name":"n"}"#[..]);
+    let spring = ("_class", &b"C"[..]);
+    let cloud_event = (
+        "data",
+        &br#"{"specversion":"1.0","id":"1","source":"s","type":"t"}"#[..],
+    );
+    let stream = ("__data__", &b"text"[..]);
+    let watermill = ("_watermill_message_uuid", &b"1"[..]);
+    for (entry, format) in [
+        (vec![body], WireFormat::Connect),
+        (vec![body, cloud_event], WireFormat::CloudEvents),
+        (vec![body, cloud_event, cap], WireFormat::Cap),
+        (vec![body, cloud_event, cap, spring], WireFormat::Spring),
+        (vec![body, cap, spring, stream], WireFormat::FastStream),
+        (vec![spring, stream, watermill], WireFormat::Watermill),
+        (vec![watermill, body], WireFormat::Watermill),
+    ] {
+        assert_eq!(recognise(&fields(&entry)), Some(format));
+    }
+}
+
+#[test]
+fn each_formats_own_names_go_before_those_of_all_formats() {
+    let watermill = |metadata: &[u8], payload: &[u8]| {
+        let entry = [
+            ("_watermill_message_uuid", &b"uuid"[..]),
+            ("metadata", metadata),
+            ("payload", payload),
+        ];
+        read(ID, fields(&entry), PAYLOAD_MAX, WireFormat::Auto)
+    };
+    let dapr = |more: &str, metadata: &str| {
+        let data = format!(
+            r#"{{"specversion":"1.0","id":"1","source":"s","type":"t","topic":"o","pubsubname":"p"{more}}}"#
+        );
+        let entry = [("metadata", metadata.as_bytes()), ("data", data.as_bytes())];
+        read(ID, fields(&entry), PAYLOAD_MAX, WireFormat::Auto)
+    };
+    let body = br#"{"event":"b","aggregateId":"b"}"#;
+    let key = r#"{"partitionKey":"key"}"#;
+    for (result, event, aggregate_id) in [
+        (
+            watermill(b"\x82\xa4name\xa1n\xa5event\xa1e", body),
+            "n",
+            "b",
+        ),
+        (
+            watermill(b"\x82\xa4name\xa0\xa5event\xa1e", b""),
+            "e",
+            "uuid",
+        ),
+        (dapr(r#","subject":"s","partitionkey":"k""#, key), "t", "s"),
+        (dapr(r#","subject":"","partitionkey":"k""#, key), "t", "k"),
+        (dapr(r#","subject":"""#, key), "t", "key"),
+        (dapr(r#","data":{"aggregateId":"d"}"#, ""), "t", "d"),
+        (
+            dapr(r#","aggregateid":"x","data":{"aggregateId":"d"}"#, "{}"),
+            "t",
+            "x",
+        ),
+        (dapr("", "{}"), "t", "1"),
+    ] {
+        let read = result.unwrap();
+        assert_eq!((read.name(), read.aggregate_id()), (event, aggregate_id));
+    }
+    let mut crowd = vec![0xde, 0, 33];
+    crowd.extend_from_slice(&b"\xa1k\xa1v".repeat(33));
+    let refused = watermill(&crowd, b"").unwrap_err().error;
+    assert_eq!(
+        refused.to_string(),
+        "read as watermill: field metadata has more than 32 members (observed 33)"
+    );
 }
 
 #[test]

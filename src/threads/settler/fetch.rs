@@ -74,3 +74,25 @@ fn decoded(entry: RawEntry, length_max: usize, format: WireFormat) -> Fetched<Bo
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::entry_id::EntryId;
+
+    #[test]
+    fn what_is_read_again_is_read_in_the_same_format() {
+        let entry = || RawEntry {
+            id: EntryId { ms: 7, seq: 0 },
+            fields: vec![(b"body".to_vec(), b"text".to_vec())],
+        };
+        let fetched = decoded(entry(), 1_024, WireFormat::Auto);
+        let event = fetched.body.event().expect("an event");
+        assert_eq!(
+            (event.name(), fetched.bytes),
+            ("connect.message", event.bytes())
+        );
+        let fetched = decoded(entry(), 1_024, WireFormat::Weir);
+        assert!(fetched.body.event().is_none() && fetched.verdict.is_some());
+    }
+}

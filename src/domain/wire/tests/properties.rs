@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::fixtures::fixtures;
 use super::*;
 
 /// Names that mean something to some format, and values that nearly do.
