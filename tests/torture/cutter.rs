@@ -1,9 +1,10 @@
-//! A proxy that knows which command a reply belongs to, and can cut the reply of a chosen one in the middle.
+//! A proxy that knows which command a reply belongs to, and can cut the reply of a chosen one in the middle; or lead elsewhere, as an
+//! address does that moves to another server.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,6 +14,8 @@ const TICK: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct State {
+    /// Where new connections lead; nowhere: they are closed at once.
+    upstream: Option<u16>,
     /// How often each command was seen.
     seen: BTreeMap<String, u64>,
     /// The next replies of these commands are cut after so many bytes at most.
@@ -23,6 +26,8 @@ struct State {
 
 struct Shared {
     state: Mutex<State>,
+    /// Counts the times it was led elsewhere: connections of an earlier time are closed.
+    time: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -38,11 +43,15 @@ impl Cutter {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen on a free port");
         let port = listener.local_addr().expect("bound above").port();
         let shared = Arc::new(Shared {
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                upstream: Some(upstream),
+                ..State::default()
+            }),
+            time: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         });
         let theirs = Arc::clone(&shared);
-        let acceptor = std::thread::spawn(move || accept(&listener, upstream, &theirs));
+        let acceptor = std::thread::spawn(move || accept(&listener, &theirs));
         Self {
             port,
             shared,
@@ -52,6 +61,12 @@ impl Cutter {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Closes all connections within a tick; new ones lead to 127.0.0.1:`upstream`, or nowhere.
+    pub fn lead_to(&self, upstream: Option<u16>) {
+        self.shared.state.lock().unwrap().upstream = upstream;
+        self.shared.time.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Commands seen so far.
@@ -98,11 +113,16 @@ impl Drop for Cutter {
     }
 }
 
-fn accept(listener: &TcpListener, upstream: u16, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for client in listener.incoming().flatten() {
         if shared.ended.load(Ordering::Relaxed) {
             return;
         }
+        // Before the address is looked at: one that is led elsewhere meanwhile is closed rather than missed.
+        let time = shared.time.load(Ordering::SeqCst);
+        let Some(upstream) = shared.state.lock().unwrap().upstream else {
+            continue;
+        };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, upstream));
         let Ok(server) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) else {
             continue;
@@ -115,16 +135,22 @@ fn accept(listener: &TcpListener, upstream: u16, shared: &Arc<Shared>) {
         let command = Arc::new(Mutex::new(String::new()));
         let (there, back) = (Arc::clone(shared), Arc::clone(shared));
         let theirs = Arc::clone(&command);
-        std::thread::spawn(move || pump_requests(client, server, &theirs, &there));
-        std::thread::spawn(move || pump_replies(server_again, client_again, &command, &back));
+        std::thread::spawn(move || pump_requests(client, server, &theirs, &there, time));
+        std::thread::spawn(move || pump_replies(server_again, client_again, &command, &back, time));
     }
 }
 
 /// Each connection of weir has one command under way at a time, so a request begins where a read begins.
-fn pump_requests(mut from: TcpStream, mut to: TcpStream, command: &Mutex<String>, shared: &Shared) {
+fn pump_requests(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    command: &Mutex<String>,
+    shared: &Shared,
+    time: u64,
+) {
     let _ = from.set_read_timeout(Some(TICK));
     let mut bytes = vec![0; 64 * 1024];
-    while let Some(count) = read(&mut from, &mut bytes, shared) {
+    while let Some(count) = read(&mut from, &mut bytes, shared, time) {
         if let Some(name) = name_of(&bytes[..count]) {
             *shared
                 .state
@@ -143,10 +169,16 @@ fn pump_requests(mut from: TcpStream, mut to: TcpStream, command: &Mutex<String>
     let _ = to.shutdown(Shutdown::Both);
 }
 
-fn pump_replies(mut from: TcpStream, mut to: TcpStream, command: &Mutex<String>, shared: &Shared) {
+fn pump_replies(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    command: &Mutex<String>,
+    shared: &Shared,
+    time: u64,
+) {
     let _ = from.set_read_timeout(Some(TICK));
     let mut bytes = vec![0; 64 * 1024];
-    while let Some(count) = read(&mut from, &mut bytes, shared) {
+    while let Some(count) = read(&mut from, &mut bytes, shared, time) {
         let cut = {
             let mut state = shared.state.lock().unwrap();
             let name = command.lock().unwrap().clone();
@@ -169,8 +201,8 @@ fn pump_replies(mut from: TcpStream, mut to: TcpStream, command: &Mutex<String>,
     let _ = to.shutdown(Shutdown::Both);
 }
 
-fn read(from: &mut TcpStream, bytes: &mut [u8], shared: &Shared) -> Option<usize> {
-    while !shared.ended.load(Ordering::Relaxed) {
+fn read(from: &mut TcpStream, bytes: &mut [u8], shared: &Shared, time: u64) -> Option<usize> {
+    while !shared.ended.load(Ordering::Relaxed) && shared.time.load(Ordering::SeqCst) == time {
         match from.read(bytes) {
             Ok(0) => return None,
             Ok(count) => return Some(count),

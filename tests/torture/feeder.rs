@@ -1,5 +1,6 @@
 //! Publishes events while things go wrong, never more than a backlog ahead of the handlers, and audits what Redis holds meanwhile.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use redis::{Connection, RedisResult, Value};
@@ -64,7 +65,8 @@ pub struct Load {
 }
 
 pub struct Feeder {
-    pub socket: String,
+    /// Where Redis is; another thread may say that it is elsewhere now.
+    pub socket: Arc<Mutex<String>>,
     pub random: Random,
     pub tail: Tail,
     pub audit: Option<Audit>,
@@ -80,7 +82,7 @@ pub struct Feeder {
 impl Feeder {
     pub fn new(socket: String, random: Random, tail: Tail) -> Self {
         Self {
-            socket,
+            socket: Arc::new(Mutex::new(socket)),
             random,
             tail,
             audit: Some(Audit::default()),
@@ -202,7 +204,8 @@ impl Feeder {
 
     pub fn query<T: redis::FromRedisValue>(&mut self, command: &redis::Cmd) -> RedisResult<T> {
         if self.connection.is_none() {
-            let url = format!("redis+unix://{}?user={ADMIN}&pass=any", self.socket);
+            let socket = self.socket.lock().unwrap().clone();
+            let url = format!("redis+unix://{socket}?user={ADMIN}&pass=any");
             let connection = redis::Client::open(url)?.get_connection()?;
             connection.set_read_timeout(Some(Duration::from_secs(10)))?;
             self.connection = Some(connection);

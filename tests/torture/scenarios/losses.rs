@@ -61,7 +61,7 @@ fn load(plan: Plan) -> Load {
     }
 }
 
-fn lose(redis: &TestRedis, act: &str, argument: &str) -> (Loss, Vec<EntryId>) {
+pub(super) fn lose(redis: &TestRedis, act: &str, argument: &str) -> (Loss, Vec<EntryId>) {
     let mut command: Cmd = redis::cmd("EVAL");
     command
         .arg(LOSE)
@@ -85,21 +85,21 @@ fn lose(redis: &TestRedis, act: &str, argument: &str) -> (Loss, Vec<EntryId>) {
 }
 
 /// Replicas that hold little, so that there is something nobody has read yet.
-fn small(name: &'static str, replicas: usize) -> ArenaOptions {
+pub(super) fn small(name: &'static str, replicas: usize) -> ArenaOptions {
     let mut options = ArenaOptions::new(name, replicas);
     options.settings.push(("MAX_IN_FLIGHT", "40".to_owned()));
     options
 }
 
 /// Lost data begins counting and ordering anew.
-fn lossy(arena: &mut Arena) {
+pub(super) fn lossy(arena: &mut Arena) {
     arena.rules.order = false;
     arena.feeder.audit = None;
 }
 
 /// Everything before a loss may be done again, because what was acknowledged is not known any more: as far back as the group's
 /// lowest unsettled entry.
-pub fn aftermath(disturbances: &mut Vec<Disturbance>, act: impl FnOnce()) {
+pub(super) fn aftermath(disturbances: &mut Vec<Disturbance>, act: impl FnOnce()) {
     disturb(None, disturbances, || {
         act();
         std::thread::sleep(AFTERMATH);

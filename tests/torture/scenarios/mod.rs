@@ -3,6 +3,7 @@
 mod amounts;
 mod counts;
 mod crashes;
+mod failover;
 mod handlers;
 mod links;
 mod losses;
@@ -45,6 +46,7 @@ pub static ALL: &[Scenario] = &[
     scenario("replies_cut", links::replies_cut),
     scenario("redis_killed_without_aof", losses::killed_without_aof),
     scenario("everything_flushed", losses::flushed),
+    scenario("failover", failover::to_a_replica_that_lags),
     scenario("ids_behind_the_cursor", losses::ids_behind),
     scenario("group_destroyed", losses::group_destroyed),
     scenario("trimmed_by_others", losses::trimmed),
