@@ -34,6 +34,9 @@ fn load(plan: Plan) -> Load {
 /// A first synchronization takes well under a second; a loaded machine needs more.
 const SYNC_LIMIT: Duration = Duration::from_secs(20);
 
+/// Something new is published within this time.
+const LAG_LIMIT: Duration = Duration::from_secs(2);
+
 /// Makes `replica` a copy of `of` and waits until it is one.
 fn replicate(replica: &TestRedis, of: &TestRedis) {
     // It would wait five seconds for more replicas to come.
@@ -76,6 +79,8 @@ pub fn to_a_replica_that_lags(name: &'static str, plan: Plan) -> Summary {
             std::thread::sleep(random.pause(300, 1_000));
             let_lag(&standby);
             std::thread::sleep(random.pause(200, 600));
+            // Slow handlers may keep the feeder from publishing for a while.
+            within(LAG_LIMIT, || redis.length(STREAM) > standby.length(STREAM));
             let (loss, _) = lose(redis, "look", "");
             losses.lock().unwrap().push(loss);
             // Until what was delivered by then has surely been received.
@@ -97,7 +102,7 @@ pub fn to_a_replica_that_lags(name: &'static str, plan: Plan) -> Summary {
                 std::thread::sleep(random.pause(0, 700));
                 redis.run::<()>(&["REPLICAOF", "NO", "ONE"]);
             });
-            standby.restart();
+            standby = TestRedis::start();
             replicate(&standby, redis);
         }
     });
@@ -107,10 +112,10 @@ pub fn to_a_replica_that_lags(name: &'static str, plan: Plan) -> Summary {
     summary
         .notes
         .push(format!("not replicated at each failover: {missing:?}"));
-    if missing.contains(&0) {
+    if missing.iter().all(|count| *count == 0) {
         summary
             .violations
-            .push("a failover lost nothing: the run proves too little".to_owned());
+            .push("no failover lost anything: the run proves too little".to_owned());
     }
     summary
 }
