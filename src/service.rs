@@ -19,7 +19,7 @@ use crate::domain::health::{Observations, Phase};
 use crate::exit_status::ExitStatus;
 use crate::handlers::Handler;
 use crate::handlers::log::LogHandler;
-use crate::http::gate::GateHandle;
+use crate::http::gate::{GateHandle, Reserved};
 use crate::redis_io::connection;
 use crate::redis_io::keys::Keys;
 use crate::runtime::board::Board;
@@ -33,9 +33,12 @@ use crate::threads::shared::ReaderLine;
 use crate::threads::signals::{self, SignalEvent};
 use crate::threads::start::{Reached, reach_redis};
 use supervisor::{Supervisor, Unasked};
-use wiring::{start_consuming, start_http, start_publishing};
+use wiring::{reserve_address, start_consuming, start_http, start_publishing};
 
 const CONTEXT: &str = "main";
+
+/// The words for a start that failed.
+const NOT_STARTED: &str = "service could not be started";
 
 /// While starting, main looks this often whether the group is joined.
 const START_POLL: Duration = Duration::from_millis(20);
@@ -115,24 +118,48 @@ fn run_logged(
         Ok(registered) => registered,
         Err(failure) => return failed("signal handlers could not be registered", &failure),
     };
-    let keys = Arc::new(Keys::new(
-        &settings.consumer.stream,
-        &settings.consumer.group,
-    ));
-    let status = match reach_redis(settings, &keys, &signals_rx) {
-        Reached::Stopped => ExitStatus::Success,
-        Reached::GivenUp(status) => status,
-        Reached::Ready => {
+    let status = match reserve_address(settings) {
+        Ok(reserved) => {
             let supervisor = Supervisor::new(reports_tx, reports);
-            match Running::start(settings, keys, handler, supervisor, started) {
-                Ok(running) => running.until_stopped(&signals_rx),
-                Err(failure) => failed("service could not be started", failure.as_ref()),
-            }
+            serve(
+                settings,
+                reserved,
+                handler,
+                supervisor,
+                &signals_rx,
+                started,
+            )
         }
+        Err(failure) => failed(NOT_STARTED, failure.as_ref()),
     };
     registered.unregister();
     info!(target: CONTEXT, exitStatus = status.code(), uptimeMs = clock::now() - started; "stopped");
     status
+}
+
+/// Redis first, then everything else. The address is ours already, and answers only once Redis has been reached.
+fn serve(
+    settings: &Arc<Settings>,
+    reserved: Reserved,
+    handler: &Arc<dyn Handler>,
+    supervisor: Supervisor,
+    signals: &Receiver<SignalEvent>,
+    started: Millis,
+) -> ExitStatus {
+    let keys = Arc::new(Keys::new(
+        &settings.consumer.stream,
+        &settings.consumer.group,
+    ));
+    match reach_redis(settings, &keys, signals) {
+        Reached::Stopped => ExitStatus::Success,
+        Reached::GivenUp(status) => status,
+        Reached::Ready => {
+            match Running::start(settings, keys, reserved, handler, supervisor, started) {
+                Ok(running) => running.until_stopped(signals),
+                Err(failure) => failed(NOT_STARTED, failure.as_ref()),
+            }
+        }
+    }
 }
 
 fn failed(what: &'static str, failure: &(dyn std::error::Error + 'static)) -> ExitStatus {
@@ -163,6 +190,7 @@ impl Running {
     fn start(
         settings: &Arc<Settings>,
         keys: Arc<Keys>,
+        reserved: Reserved,
         handler: &Arc<dyn Handler>,
         mut supervisor: Supervisor,
         started: Millis,
@@ -194,6 +222,7 @@ impl Running {
         let publish_queue = start_publishing(settings, &mut supervisor, &writing)?;
         let (gate, address) = start_http(
             settings,
+            reserved,
             &board,
             &mut supervisor,
             publish_queue,

@@ -27,7 +27,7 @@ use super::limits::GateLimits;
 use super::places::Places;
 use super::route::Judgement;
 
-pub use super::accept::listen;
+pub use super::accept::{Reserved, reserve};
 pub use super::handle::GateHandle;
 
 /// The context of the gate's log lines.
@@ -153,7 +153,7 @@ enum Accept {
 }
 
 impl Gate {
-    /// Prepares a gate for `listener` (see [`listen`]). The two queues must have room for at least twice
+    /// Prepares a gate for `listener` (see [`reserve`]). The two queues must have room for at least twice
     /// `limits.connections`: a request taken back leaves its husk in the queue until a worker comes to it. What workers begin and
     /// answer only later (publish requests) must stay well below `limits.connections`: begun requests keep their places.
     ///

@@ -13,7 +13,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::lanes::{LANE_HELD_MAX, LaneLimits, PARKED_MAX};
 use crate::handlers::Handler;
 use crate::http::app::App;
-use crate::http::gate::{Gate, GateHandle, listen};
+use crate::http::gate::{Gate, GateHandle, Reserved, reserve};
 use crate::http::limits::GateLimits;
 use crate::http::{respond, route};
 use crate::redis_io::keys::Keys;
@@ -69,9 +69,17 @@ pub(super) fn start_publishing(
     Ok(queue)
 }
 
+/// Binds the address HTTP will listen at: whether it can be had shows before anything is written to Redis.
+pub(super) fn reserve_address(settings: &Settings) -> Result<Reserved, ThreadError> {
+    let wanted = SocketAddr::new(settings.http.bind, settings.http.port);
+    Ok(reserve(wanted)
+        .map_err(|failure| format!("listen on {wanted} (BIND_ADDRESS, SERVICE_PORT): {failure}"))?)
+}
+
 /// The gate and the workers behind it; answers the way to the gate and the address it listens at.
 pub(super) fn start_http(
     settings: &Arc<Settings>,
+    reserved: Reserved,
     board: &Board,
     supervisor: &mut Supervisor,
     publish_queue: Sender<publisher::PublishRequest>,
@@ -85,8 +93,9 @@ pub(super) fn start_http(
     let (published_tx, published) = bounded(http::PUBLISHED_QUEUE_MAX);
     let publish = http::publish_through(publish_queue, published_tx);
     let app = Arc::new(App::new(settings, board.clone(), writing, started, publish));
-    let wanted = SocketAddr::new(settings.http.bind, settings.http.port);
-    let listener = listen(wanted).map_err(|failure| format!("listen on {wanted}: {failure}"))?;
+    let listener = reserved
+        .listen()
+        .map_err(|failure| format!("listen (BIND_ADDRESS, SERVICE_PORT): {failure}"))?;
     let address = listener.local_addr()?;
     let judge = Box::new(|method, path: &str| route::judge(method, path).into());
     let (gate, handle) = Gate::new(

@@ -255,6 +255,45 @@ fn healthcheck_asks_the_running_service() {
 }
 
 #[test]
+fn a_port_that_is_taken_ends_the_start_before_anything_is_written() {
+    let redis = TestRedis::start();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut service = TestService::configure(&redis)
+        .variable("SERVICE_PORT", &port)
+        .start();
+    service.wait_end(SOON).expect(70);
+    let output = service.all_output();
+    assert!(
+        output.contains("SERVICE_PORT") && output.contains(&port),
+        "{output}"
+    );
+    let keys: Vec<String> = redis.run(&["KEYS", "*"]);
+    assert!(keys.is_empty(), "no stream, no group, no name: {keys:?}");
+}
+
+#[test]
+fn nobody_is_let_in_before_redis_was_reached() {
+    let (port, redis_port) = (ports::free(), ports::free());
+    let service = TestService::configure_at("127.0.0.1", redis_port)
+        .variable("SERVICE_PORT", port.to_string())
+        .variable("RETRY_DELAYS", "100")
+        .variable("MAX_RETRY_ATTEMPTS", "1000")
+        .start();
+    wait_until("a failed attempt", SOON, || {
+        service
+            .all_output()
+            .contains("Connection attempt 2/1000 failed")
+    });
+    let refused = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let _redis = TestRedis::configure().port(redis_port).start();
+    wait_until("ready", SOON, || {
+        http::status(port, "/health/ready") == Some(200)
+    });
+}
+
+#[test]
 fn one_line_says_what_runs() {
     let redis = TestRedis::start();
     let mut service = TestService::start(&redis);

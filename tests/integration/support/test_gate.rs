@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use weir::http::exchange::{Answer, Method, Queued};
-use weir::http::gate::{Gate, GateError, GateHandle, HeadVerdict, Refusal, listen};
+use weir::http::gate::{Gate, GateError, GateHandle, HeadVerdict, Refusal, reserve};
 use weir::http::limits::GateLimits;
 use weir::http::respond;
 
@@ -46,7 +46,8 @@ impl TestGate {
 
     /// A gate whose queue for the rest nobody reads yet; health has its worker.
     pub fn without_workers(limits: GateLimits) -> Self {
-        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let reserved = reserve(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = reserved.listen().unwrap();
         let address = listener.local_addr().unwrap();
         let (health_sender, health) = bounded(2 * limits.connections);
         let (rest_sender, rest) = bounded(2 * limits.connections);
