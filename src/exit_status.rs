@@ -56,7 +56,9 @@ impl ExitStatus {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Success => "stopped cleanly, or done; nothing to do",
-            Self::No => "the answer is no: not ready, not alive, not reachable",
+            Self::No => {
+                "the answer is no: not ready, not alive, not reachable, or an event was refused"
+            }
             Self::Usage => "the arguments are not understood: see weir --help",
             Self::Unavailable => {
                 "Redis was not reachable during all attempts at start: start Redis, or raise MAX_RETRY_ATTEMPTS"

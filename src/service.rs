@@ -219,7 +219,7 @@ impl Running {
             let parts = monitor.clone();
             move || monitor::run(parts)
         })?;
-        let publish_queue = start_publishing(settings, &mut supervisor, &writing)?;
+        let publish_queue = start_publishing(settings, &keys, &mut supervisor, &writing)?;
         let (gate, address) = start_http(
             settings,
             reserved,

@@ -5,12 +5,13 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::api_keys;
 use super::problems::{ConfigErrors, Warning};
 use super::reader::{Effective, Origin, Reader, Refused};
 use super::redis_link;
 use super::settings::{
-    ConsumerSettings, DeliverySettings, HttpSettings, LogSettings, ServiceIdentity, Settings,
-    StartSettings,
+    ConsumerSettings, DeliverySettings, HttpSettings, LogSettings, PublishingSettings,
+    ServiceIdentity, Settings, StartSettings,
 };
 use super::table;
 
@@ -67,6 +68,7 @@ fn settings(reader: &mut Reader) -> Result<Settings, Refused> {
     let http = http(reader);
     let consumer = consumer(reader, service.as_ref().ok());
     let delivery = delivery(reader, reply_timeout);
+    let publishing = publishing(reader);
     let log = log(reader);
     let start = start(reader);
     let test_event_interval = reader.value(&table::TEST_EVENT_INTERVAL_MS);
@@ -87,6 +89,7 @@ fn settings(reader: &mut Reader) -> Result<Settings, Refused> {
         http: http?,
         consumer: consumer?,
         delivery: delivery?,
+        publishing: publishing?,
         log: log?,
         start: start?,
         test_event_interval: test_event_interval?,
@@ -215,6 +218,17 @@ fn delivery(
         dead_letter_max_length: dead_letter_max_length?,
         lag_warn: lag_warn?,
         degraded_window: degraded_window?,
+    })
+}
+
+fn publishing(reader: &mut Reader) -> Result<PublishingSettings, Refused> {
+    let keys = api_keys::read(reader);
+    let rate = reader.value(&table::PUBLISH_RATE);
+    let idempotency_ttl = reader.value(&table::IDEMPOTENCY_TTL_MS);
+    Ok(PublishingSettings {
+        keys: keys?,
+        rate: rate?,
+        idempotency_ttl: idempotency_ttl?,
     })
 }
 

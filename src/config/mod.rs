@@ -3,6 +3,7 @@
 //! [`table`] is the one list of variables. [`load()`] reads them; [`document`] writes them down for `--help` and the README. Nothing
 //! here connects to anything.
 
+pub mod api_keys;
 pub mod document;
 mod load;
 mod problems;

@@ -196,7 +196,7 @@ fn check_file(path: &Path) -> Result<fs::Metadata, String> {
     Ok(metadata)
 }
 
-fn check_secret_file(path: &Path) -> Result<(), String> {
+pub(super) fn check_secret_file(path: &Path) -> Result<(), String> {
     match check_file(path)?.len() {
         0 => Err("is an empty file".to_owned()),
         length if length > SECRET_BYTES_MAX as u64 => Err(format!("is too large: {length} bytes")),

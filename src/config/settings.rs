@@ -25,6 +25,8 @@ pub struct Settings {
     pub consumer: ConsumerSettings,
     /// How deliveries are bounded and repeated.
     pub delivery: DeliverySettings,
+    /// What others may publish over HTTP.
+    pub publishing: PublishingSettings,
     /// What is written to standard output.
     pub log: LogSettings,
     /// Attempts to reach Redis at start.
@@ -224,6 +226,27 @@ pub struct DeliverySettings {
     pub lag_warn: u64,
     /// `DEGRADED_WINDOW_MS`.
     pub degraded_window: Duration,
+}
+
+/// What others may publish over HTTP.
+#[derive(Clone)]
+pub struct PublishingSettings {
+    /// `API_KEY` or the content of `API_KEY_FILE`; none: nobody may.
+    pub keys: Vec<Zeroizing<String>>,
+    /// `PUBLISH_RATE`: events a second for each key; 0 means no limit.
+    pub rate: u32,
+    /// `IDEMPOTENCY_TTL_MS`.
+    pub idempotency_ttl: Duration,
+}
+
+impl fmt::Debug for PublishingSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublishingSettings")
+            .field("keys", &self.keys.len())
+            .field("rate", &self.rate)
+            .field("idempotency_ttl", &self.idempotency_ttl)
+            .finish()
+    }
 }
 
 /// What is written to standard output.

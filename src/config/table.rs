@@ -4,13 +4,14 @@
 
 use log::LevelFilter;
 
+use super::api_keys::KeyList;
 use super::rules::{
     Address, AnyText, Choice, DelayList, Host, Integer, Interval, Line, Milliseconds, Name, Order,
     Path, StartId, StreamName, Zone,
 };
 use super::settings::{AdoptPending, LogAggregateId, LogFormat};
 use super::variable::Fallback::{Required, RequiredUnless, Unset, Value};
-use super::variable::Group::{Delivery, Log, Process, Redis, Service, Stream};
+use super::variable::Group::{Delivery, Log, Process, Publishing, Redis, Service, Stream};
 use super::variable::{About, Row, Secrecy, Variable};
 use crate::domain::wire::WireFormat;
 
@@ -180,6 +181,19 @@ variables! {
     DEGRADED_WINDOW_MS: Milliseconds = Milliseconds { min: 1_000, max: DAY_MS }, Delivery, Value("300000"),
         "How long a dead letter or a restarted thread keeps health at degraded";
 
+    API_KEY: KeyList = KeyList, Publishing, Unset("none; POST /events is switched off"),
+        "Keys with which clients may publish",
+        secrecy(Secrecy::Secret), also_called(&["API_KEYS", "APIKEY", "API_TOKEN"]);
+    API_KEY_FILE: Path = Path { allowed: "the path of a readable file of at most 65536 bytes with keys as API_KEY has them" }, Publishing, Unset("none"),
+        "File that holds the keys, separated by commas or line ends; read at start",
+        empty_is_unset(), secrecy(Secrecy::PathOfSecret), also_called(&["API_KEYS_FILE"]);
+    // A fifth of what one Redis takes one by one (measured: 50 to 60 thousand a second), so that one client leaves room for the others.
+    PUBLISH_RATE: Integer<u32> = Integer::new(0, 1_000_000, "events a second").zero("means no limit"), Publishing, Value("10000"),
+        "Events that one key may publish; more is answered 429";
+    // Below a second no client that timed out would find its first answer again.
+    IDEMPOTENCY_TTL_MS: Milliseconds = Milliseconds { min: 1_000, max: 30 * DAY_MS }, Publishing, Value("86400000"),
+        "How long a repeated Idempotency-Key gets its first answer";
+
     LOG_LEVEL: Choice<LevelFilter> = Choice {
         options: &[
             ("ERROR", LevelFilter::Error),
@@ -297,6 +311,14 @@ mod tests {
             ),
             ("LAG_WARN", "-1", "0", "1000000000", "1000000001"),
             ("DEGRADED_WINDOW_MS", "999", "1000", "86400000", "86400001"),
+            ("PUBLISH_RATE", "-1", "0", "1000000", "1000001"),
+            (
+                "IDEMPOTENCY_TTL_MS",
+                "999",
+                "1000",
+                "2592000000",
+                "2592000001",
+            ),
             ("MAX_RETRY_ATTEMPTS", "0", "1", "1000", "1001"),
             (
                 "TEST_EVENT_INTERVAL_MS",

@@ -16,6 +16,8 @@ pub enum Group {
     Stream,
     /// How deliveries are bounded and repeated.
     Delivery,
+    /// What others may publish over HTTP.
+    Publishing,
     /// What is written to standard output.
     Log,
     /// Starting, stopping, and what is scheduled in between.
@@ -24,11 +26,12 @@ pub enum Group {
 
 impl Group {
     /// All groups in the order in which they are shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Redis,
         Self::Service,
         Self::Stream,
         Self::Delivery,
+        Self::Publishing,
         Self::Log,
         Self::Process,
     ];
@@ -40,6 +43,7 @@ impl Group {
             Self::Service => "Service and HTTP",
             Self::Stream => "Stream and consumer group",
             Self::Delivery => "Delivery",
+            Self::Publishing => "Publishing over HTTP",
             Self::Log => "Log",
             Self::Process => "Start, stop, schedule",
         }

@@ -1,4 +1,6 @@
-//! SHA-256 (FIPS 180-4), for short pseudonyms in the log. Not for passwords, signatures or anything that needs constant time.
+//! SHA-256 (FIPS 180-4), for pseudonyms in the log and in key names, and to tell whether a body is the same. Not for passwords, signatures or anything that needs constant time.
+
+use std::fmt::Write as _;
 
 /// The first bytes of the fractional parts of the cube roots of the first 64 primes.
 const ROUND_CONSTANTS: [u32; 64] = [
@@ -112,6 +114,16 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest
 }
 
+/// The digest, or the beginning of it, as people write it.
+pub fn hex(digest: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * digest.len());
+    for byte in digest {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
 /// Works one block of 64 bytes into the state. The names are those of the standard.
 #[allow(clippy::many_single_char_names)]
 fn compress(state: &mut [u32; 8], block: &[u8]) {
@@ -158,14 +170,6 @@ fn compress(state: &mut [u32; 8], block: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fmt::Write;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().fold(String::new(), |mut all, byte| {
-            let _ = write!(all, "{byte:02x}");
-            all
-        })
-    }
 
     #[test]
     fn the_examples_of_the_standard_hold() {

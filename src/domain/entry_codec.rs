@@ -242,7 +242,7 @@ fn utf8<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a str, DecodeError
 
 /// How deep a text nests that begins like a JSON array or object, counted outside its strings; 0 for any other text, which is
 /// handed on as a string.
-fn json_depth(text: &str) -> usize {
+pub(super) fn json_depth(text: &str) -> usize {
     if !text.trim_start().starts_with(['{', '[']) {
         return 0;
     }

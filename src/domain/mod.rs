@@ -13,6 +13,7 @@ pub mod event;
 pub mod health;
 pub mod lanes;
 pub mod mask;
+pub mod outgoing;
 pub mod publishing;
 pub mod rate_limit;
 pub mod schedule;

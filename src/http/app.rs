@@ -5,14 +5,16 @@
 
 use std::fmt;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::access::Access;
 use super::exchange::Token;
 use crate::config::settings::{ServiceIdentity, Settings};
 use crate::domain::Millis;
 use crate::domain::health::{HealthLimits, HealthReport, Observations, assess};
-use crate::domain::publishing::Fields;
+use crate::domain::publishing::Publication;
 use crate::domain::rate_limit::{RateLimit, TRIGGER_INTERVAL_MS};
 use crate::domain::timestamp;
 use crate::runtime::board::Board;
@@ -26,13 +28,24 @@ pub struct Ticket {
     pub token: Token,
     /// What the answer carries.
     pub correlation_id: String,
+    /// Whose answer it is.
+    pub asked: Asked,
 }
 
-/// An event on its way to the publisher, for a client that waits.
+/// The routes whose answer waits for the publisher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// `POST /trigger-test-event`.
+    Trigger,
+    /// `POST /events`.
+    Events,
+}
+
+/// Something on its way to the publisher, for a client that waits.
 #[derive(Debug)]
 pub struct PublishOrder {
-    /// The entry.
-    pub fields: Fields,
+    /// The entry, or several.
+    pub publication: Publication,
     /// Who waits.
     pub ticket: Ticket,
 }
@@ -79,6 +92,10 @@ pub struct App {
     pub health_limits: HealthLimits,
     /// `EVENT_MAX_BYTES`: a longer payload would be dead-lettered by the consumer.
     pub event_max_bytes: usize,
+    /// Who may publish, and how fast.
+    pub access: Access,
+    /// `IDEMPOTENCY_TTL_MS`.
+    pub idempotency_ttl: Duration,
     /// When the process began.
     pub started: Millis,
     /// Once raised, writes are refused.
@@ -120,6 +137,8 @@ impl App {
                 dead_letter_max_length: settings.delivery.dead_letter_max_length,
             },
             event_max_bytes: settings.delivery.event_max_bytes,
+            access: Access::new(&settings.publishing),
+            idempotency_ttl: settings.publishing.idempotency_ttl,
             started,
             shutdown,
             trigger_limit: Mutex::new(RateLimit::new(TRIGGER_INTERVAL_MS)),

@@ -57,7 +57,7 @@ pub enum HeadVerdict {
     Refuse(Refusal),
 }
 
-/// An error answer at the head of a request: 404, 405 and the like.
+/// An error answer at the head of a request: 401, 404, 405 and the like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The status.
@@ -81,12 +81,12 @@ impl From<Judgement> for HeadVerdict {
             Judgement::Refuse {
                 status,
                 detail,
-                allow,
+                header,
             } => Self::Refuse(Refusal {
                 status,
                 detail: detail.into(),
-                headers: allow
-                    .map(|allow| ("Allow", allow.to_owned()))
+                headers: header
+                    .map(|(name, value)| (name, value.into_owned()))
                     .into_iter()
                     .collect(),
             }),
@@ -94,8 +94,8 @@ impl From<Judgement> for HeadVerdict {
     }
 }
 
-/// Asks the route table about a method and a path (without its query). Must not wait.
-pub type Judge = Box<dyn Fn(Method, &str) -> HeadVerdict + Send>;
+/// Asks the route table about a method, a path (without its query) and headers. Must not wait.
+pub type Judge = Box<dyn Fn(Method, &str, &[(String, String)]) -> HeadVerdict + Send>;
 
 /// Builds an error answer: status, detail, correlation id, further headers, whether it has no body (HEAD). It has exactly one
 /// Content-Length and no `Connection` header.

@@ -3,16 +3,19 @@
 //! The gate (one thread) owns every socket; workers own none. They meet in [`exchange`].
 
 mod accept;
+pub mod access;
 mod answer;
 pub mod app;
 mod common;
 mod connection;
+mod events;
 pub mod exchange;
 pub mod gate;
 mod handle;
 mod head;
 mod health_pages;
 pub mod limits;
+mod openapi;
 mod places;
 pub mod respond;
 pub mod route;

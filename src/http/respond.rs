@@ -4,6 +4,7 @@
 //! sends the bytes and adds `Connection` where it closes.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
 /// What every answer of an interface that serves no pages says to browsers and caches (OWASP's cheat sheet for REST services), and
@@ -61,6 +62,16 @@ impl Reply {
 
     /// An error in the form of RFC 9457. `detail` is for the client: no text of Redis, no inner state.
     pub fn problem(status: u16, detail: &str, correlation_id: &str) -> Self {
+        Self::problem_with(status, detail, correlation_id, Map::new())
+    }
+
+    /// The same with further members, for programs.
+    pub fn problem_with(
+        status: u16,
+        detail: &str,
+        correlation_id: &str,
+        more: Map<String, Value>,
+    ) -> Self {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Problem<'a> {
@@ -69,6 +80,8 @@ impl Reply {
             status: u16,
             detail: &'a str,
             correlation_id: &'a str,
+            #[serde(flatten)]
+            more: Map<String, Value>,
         }
         let problem = Problem {
             r#type: "about:blank",
@@ -76,6 +89,7 @@ impl Reply {
             status,
             detail,
             correlation_id,
+            more,
         };
         Self {
             content_type: "application/problem+json",
@@ -226,8 +240,8 @@ mod tests {
     #[test]
     fn every_status_in_use_has_its_phrase() {
         for status in [
-            200, 202, 400, 404, 405, 408, 411, 413, 414, 415, 417, 422, 429, 431, 500, 501, 503,
-            504, 505,
+            200, 201, 202, 400, 401, 403, 404, 405, 408, 411, 413, 414, 415, 417, 422, 429, 431,
+            500, 501, 502, 503, 504, 505,
         ] {
             let printed = problem(status, "x", "a", &[], false);
             assert!(

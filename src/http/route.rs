@@ -2,34 +2,44 @@
 //!
 //! The gate asks [`judge`] as soon as it has a request's head; the workers call [`handle`] with the complete request.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
-use super::app::{App, Moment, Ticket};
+use super::app::{App, Asked, Moment, Ticket};
 use super::exchange::{Method, Request};
 use super::respond::Reply;
-use super::{health_pages, trigger};
+use super::{events, health_pages, openapi, trigger};
+use crate::domain::Millis;
 use crate::domain::publishing::PublishOutcome;
 
 /// The longest body of `POST /trigger-test-event`, bytes (contract).
 pub const TRIGGER_BODY_BYTES_MAX: usize = 16 * 1024;
 
+/// The longest body of `POST /events`, bytes (contract). The gate's own bound on every body is the same.
+pub const EVENTS_BODY_BYTES_MAX: usize = 1024 * 1024;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Endpoint {
+pub(super) enum Endpoint {
     Live,
     Ready,
     Health,
     HealthCheck,
     Trigger,
+    Events,
+    OpenApi,
     Root,
 }
 
-struct Route {
-    path: &'static str,
-    endpoint: Endpoint,
+pub(super) struct Route {
+    pub(super) path: &'static str,
+    pub(super) endpoint: Endpoint,
     /// What `Allow` says.
-    allow: &'static str,
+    pub(super) allow: &'static str,
     methods: &'static [Method],
-    body_bytes_max: usize,
+    pub(super) body_bytes_max: usize,
+    /// Whether only those with a key may use it; asked before the body is read.
+    pub(super) needs_key: bool,
     /// Answered by the worker that no other route can take.
     health: bool,
 }
@@ -37,7 +47,7 @@ struct Route {
 const READ: (&str, &[Method]) = ("GET, HEAD", &[Method::Get, Method::Head]);
 const WRITE: (&str, &[Method]) = ("POST", &[Method::Post]);
 
-const ROUTES: [Route; 6] = [
+pub(super) const ROUTES: [Route; 8] = [
     health_route("/health/live", Endpoint::Live),
     health_route("/health/ready", Endpoint::Ready),
     health_route("/health", Endpoint::Health),
@@ -48,17 +58,28 @@ const ROUTES: [Route; 6] = [
         allow: WRITE.0,
         methods: WRITE.1,
         body_bytes_max: TRIGGER_BODY_BYTES_MAX,
+        needs_key: false,
         health: false,
     },
     Route {
-        path: "/",
-        endpoint: Endpoint::Root,
-        allow: READ.0,
-        methods: READ.1,
-        body_bytes_max: 0,
+        path: "/events",
+        endpoint: Endpoint::Events,
+        allow: WRITE.0,
+        methods: WRITE.1,
+        body_bytes_max: EVENTS_BODY_BYTES_MAX,
+        needs_key: true,
         health: false,
     },
+    read_route("/openapi.json", Endpoint::OpenApi),
+    read_route("/", Endpoint::Root),
 ];
+
+const fn read_route(path: &'static str, endpoint: Endpoint) -> Route {
+    Route {
+        health: false,
+        ..health_route(path, endpoint)
+    }
+}
 
 const fn health_route(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
@@ -67,12 +88,13 @@ const fn health_route(path: &'static str, endpoint: Endpoint) -> Route {
         allow: READ.0,
         methods: READ.1,
         body_bytes_max: 0,
+        needs_key: false,
         health: true,
     }
 }
 
 /// What a request's head alone decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
     /// A worker will answer it.
     Pass {
@@ -83,12 +105,12 @@ pub enum Judgement {
     },
     /// The gate answers it with a problem.
     Refuse {
-        /// 404 or 405.
+        /// 401, 403, 404, 405 or 429.
         status: u16,
         /// For the client.
         detail: &'static str,
-        /// The value of `Allow`, with 405.
-        allow: Option<&'static str>,
+        /// A header that belongs to the status: `Allow` with 405, `WWW-Authenticate` with 401, `Retry-After` with 429.
+        header: Option<(&'static str, Cow<'static, str>)>,
     },
 }
 
@@ -99,20 +121,40 @@ pub fn judge(method: Method, path: &str) -> Judgement {
         return Judgement::Refuse {
             status: 404,
             detail: "there is nothing at this path",
-            allow: None,
+            header: None,
         };
     };
     if !route.methods.contains(&method) {
         return Judgement::Refuse {
             status: 405,
             detail: "this path does not take this method",
-            allow: Some(route.allow),
+            header: Some(("Allow", route.allow.into())),
         };
     }
     Judgement::Pass {
         body_bytes_max: route.body_bytes_max,
         health: route.health,
     }
+}
+
+/// The same, and whether the client may: asked by the gate when it has a request's head. A client without a valid key is refused
+/// before its body is read.
+pub fn admit(
+    app: &App,
+    method: Method,
+    path: &str,
+    headers: &[(String, String)],
+    now: Millis,
+) -> Judgement {
+    let judgement = judge(method, path);
+    let needs_key = find(path).is_some_and(|route| route.needs_key);
+    if needs_key
+        && matches!(judgement, Judgement::Pass { .. })
+        && let Err(denied) = app.access.admit(headers, now)
+    {
+        return denied.judgement();
+    }
+    judgement
 }
 
 fn find(path: &str) -> Option<&'static Route> {
@@ -124,12 +166,12 @@ pub fn handle(app: &App, request: &Request, at: Moment) -> Option<Reply> {
     if let Judgement::Refuse {
         status,
         detail,
-        allow,
+        header,
     } = judge(request.method, &request.path)
     {
         let reply = Reply::problem(status, detail, &request.correlation_id);
-        return Some(match allow {
-            Some(allow) => reply.with_header("Allow", allow),
+        return Some(match header {
+            Some((name, value)) => reply.with_header(name, value),
             None => reply,
         });
     }
@@ -139,13 +181,18 @@ pub fn handle(app: &App, request: &Request, at: Moment) -> Option<Reply> {
         Endpoint::Health => Some(health_pages::health(app, at)),
         Endpoint::HealthCheck => Some(health_pages::health_check(app, at)),
         Endpoint::Root => Some(root(app)),
+        Endpoint::OpenApi => Some(openapi::answer()),
         Endpoint::Trigger => trigger::trigger(app, request, at),
+        Endpoint::Events => events::events(app, request, at),
     }
 }
 
 /// The answer to a request that waited for the publisher.
-pub fn published(app: &App, ticket: &Ticket, outcome: PublishOutcome) -> Reply {
-    trigger::published(app, ticket, outcome)
+pub fn published(app: &App, ticket: &Ticket, outcome: &PublishOutcome) -> Reply {
+    match ticket.asked {
+        Asked::Trigger => trigger::published(app, ticket, outcome),
+        Asked::Events => events::published(app, ticket, outcome),
+    }
 }
 
 /// `GET /`: what this is, and where to go from here.

@@ -1,18 +1,24 @@
 //! An application whose board and publisher are in a test's hands.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use zeroize::Zeroizing;
 
+use super::access::Access;
 use super::app::{App, Moment, NotAccepted, PublishOrder};
 use super::exchange::{Method, Request, Token};
 use super::respond::Reply;
 use super::route::handle;
-use crate::config::settings::ServiceIdentity;
+use crate::config::settings::{PublishingSettings, ServiceIdentity};
 use crate::domain::health::{Activity, HealthLimits, Loop, LoopState, Phase};
 use crate::domain::rate_limit::RateLimit;
 use crate::runtime::board::Board;
 use crate::runtime::shutdown::{ShutdownTrigger, shutdown_pair};
+
+/// The one key of a test app.
+pub(crate) const API_KEY: &str = "test-key-0123456789";
 
 pub(crate) const AT: Moment = Moment {
     now: 100_000,
@@ -63,6 +69,12 @@ pub(crate) fn test_app(room: usize) -> TestApp {
             dead_letter_max_length: 0,
         },
         event_max_bytes: 10_240,
+        access: Access::new(&PublishingSettings {
+            keys: vec![Zeroizing::new(API_KEY.to_owned())],
+            rate: 1000,
+            idempotency_ttl: Duration::from_mins(1),
+        }),
+        idempotency_ttl: Duration::from_mins(1),
         started: AT.now - 61_999,
         shutdown,
         trigger_limit: Mutex::new(RateLimit::new(1000)),

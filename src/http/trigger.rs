@@ -7,22 +7,22 @@ use std::sync::PoisonError;
 
 use serde::Serialize;
 
-use super::app::{App, Moment, PublishOrder, Ticket};
+use super::app::{App, Asked, Moment, PublishOrder, Ticket};
 use super::exchange::Request;
 use super::respond::Reply;
 use crate::domain::health::{Dependency, Reason};
-use crate::domain::publishing::PublishOutcome;
+use crate::domain::publishing::{Publication, PublishOutcome};
 use crate::domain::rate_limit::Limited;
 use crate::domain::test_event::{self, PayloadProblem, TestEventSource};
 
 /// When to come back after the publisher's queue was full, seconds: it empties at thousands of events a second.
-const RETRY_AFTER_FULL_S: u64 = 1;
+pub(super) const RETRY_AFTER_FULL_S: u64 = 1;
 
 /// When to come back while Redis is away, seconds: the longest pause between two attempts to connect.
-const RETRY_AFTER_AWAY_S: u64 = 2;
+pub(super) const RETRY_AFTER_AWAY_S: u64 = 2;
 
 /// When to come back for what only a person can mend, seconds: it is tried again that often.
-const RETRY_AFTER_PERSON_S: u64 = 30;
+pub(super) const RETRY_AFTER_PERSON_S: u64 = 30;
 
 /// Checks the request and hands the event to the publisher. `None`: the answer comes when the publisher has one.
 pub(super) fn trigger(app: &App, request: &Request, at: Moment) -> Option<Reply> {
@@ -43,10 +43,11 @@ pub(super) fn trigger(app: &App, request: &Request, at: Moment) -> Option<Reply>
         payload,
     );
     let order = PublishOrder {
-        fields,
+        publication: Publication::Event(fields),
         ticket: Ticket {
             token: request.token,
             correlation_id: id.clone(),
+            asked: Asked::Trigger,
         },
     };
     // One lock over asking, handing over and using up: else two requests could pass together, or a refused one use the pass up.
@@ -71,7 +72,7 @@ pub(super) fn trigger(app: &App, request: &Request, at: Moment) -> Option<Reply>
 }
 
 /// The answer to a request whose event the publisher has dealt with.
-pub(super) fn published(app: &App, ticket: &Ticket, outcome: PublishOutcome) -> Reply {
+pub(super) fn published(app: &App, ticket: &Ticket, outcome: &PublishOutcome) -> Reply {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Accepted<'a> {
@@ -103,7 +104,10 @@ pub(super) fn published(app: &App, ticket: &Ticket, outcome: PublishOutcome) -> 
             );
             unavailable(&detail, RETRY_AFTER_PERSON_S, id)
         }
-        PublishOutcome::OutcomeUnknown => {
+        // Two of these answer what is never asked from here; nothing is known of the event then either.
+        PublishOutcome::OutcomeUnknown
+        | PublishOutcome::Batch { .. }
+        | PublishOutcome::KeyReused => {
             let detail =
                 "the event was sent to Redis and no answer came: it may have been published or not";
             Reply::problem(504, detail, id)

@@ -15,6 +15,8 @@ pub struct Keys {
     pub registry: String,
     /// What a consumer's lease key begins with; the name follows.
     pub lease_prefix: String,
+    /// What the key of a remembered idempotency key begins with; a digest follows.
+    pub idempotency_prefix: String,
 }
 
 impl Keys {
@@ -28,12 +30,18 @@ impl Keys {
             cursor: format!("{beside}:cursor"),
             registry: format!("{beside}:consumers"),
             lease_prefix: format!("{beside}:consumer:"),
+            idempotency_prefix: format!("{beside}:idempotency:"),
         }
     }
 
     /// The lease key of the consumer `name`.
     pub fn lease(&self, name: &str) -> String {
         format!("{}{name}", self.lease_prefix)
+    }
+
+    /// The key under which the first answer to an idempotency key is remembered.
+    pub fn idempotency(&self, name: &str) -> String {
+        format!("{}{name}", self.idempotency_prefix)
     }
 }
 
@@ -61,6 +69,10 @@ mod tests {
         assert_eq!(keys.dead_letter, "orders:dead-letter");
         assert_eq!(keys.lease("a"), "weir:1:{orders}:billing:consumer:a");
         assert_eq!(keys.cursor, "weir:1:{orders}:billing:cursor");
+        assert_eq!(
+            keys.idempotency("5f"),
+            "weir:1:{orders}:billing:idempotency:5f"
+        );
         assert_eq!(
             Keys::new("{eu}orders", "g").cursor,
             "weir:1:{eu}orders:g:cursor"

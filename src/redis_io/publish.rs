@@ -1,6 +1,7 @@
-//! XADD: many entries in one write, answered one by one.
+//! XADD: many publications in one write, answered one by one; a batch is one script.
 //!
-//! Used by the publisher thread alone. Never sends an entry twice: what became of each is told exactly, and deciding is the caller's.
+//! Used by the publisher thread and by `weir publish`. Never sends anything twice: what became of each publication is told exactly, and
+//! deciding is the caller's.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,11 @@ use redis::{Cmd, Value};
 
 use super::connection::{Link, PipelineReply};
 use super::errors::RedisIoError;
+use super::keys::Keys;
+use super::{scripts, values};
 use crate::config::settings::RedisSettings;
 use crate::domain::entry_id::EntryId;
-use crate::domain::publishing::Fields;
+use crate::domain::publishing::{Batch, Fields, Publication, PublishOutcome};
 
 /// A connection unused for this long is proved by PING before entries are written. Much sooner than the link's own 30 s: a server that
 /// was restarted is then met by the PING, which may be lost, and not by an entry, whose fate would be unknown (tried). It costs one
@@ -20,12 +23,23 @@ const PROVE_AFTER: Duration = Duration::from_millis(100);
 /// The longest wait to connect: clients wait for the publisher, and 10 s of silence would cost them their request.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_millis(1500);
 
-/// What became of one entry.
+/// The operation that errors name.
+const XADD: &str = "XADD";
+
+/// How a script is named to the server.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    ByHash,
+    ByText,
+}
+use How::{ByHash, ByText};
+
+/// What became of one publication.
 #[derive(Debug)]
 pub enum Added {
-    /// It is in the stream under this id.
-    Done(EntryId),
-    /// The server refused this entry; it is not in the stream.
+    /// The server has dealt with it: `Published`, `Batch` or `KeyReused`.
+    Done(PublishOutcome),
+    /// The server refused it; nothing of it is in the stream.
     Refused(RedisIoError),
     /// Sent, but not answered.
     Unknown(RedisIoError),
@@ -36,18 +50,18 @@ pub enum Added {
 /// The publisher's link to the stream.
 pub struct StreamWriter {
     link: Link,
-    stream: String,
+    keys: Keys,
     used: Option<Instant>,
 }
 
 impl StreamWriter {
     /// A writer that is not connected yet.
-    pub fn new(settings: &RedisSettings, service: &str, stream: &str) -> Self {
+    pub fn new(settings: &RedisSettings, service: &str, keys: &Keys) -> Self {
         let mut settings = settings.clone();
         settings.connect_timeout = settings.connect_timeout.min(CONNECT_TIMEOUT_MAX);
         Self {
             link: Link::new(&settings, service, "publisher"),
-            stream: stream.to_owned(),
+            keys: keys.clone(),
             used: None,
         }
     }
@@ -68,36 +82,74 @@ impl StreamWriter {
         Ok(())
     }
 
-    /// Writes all entries in one go and reads reply by reply. One answer for each entry, in order.
-    pub fn add(&mut self, entries: &[&Fields]) -> Vec<Added> {
-        let commands: Vec<_> = entries
+    /// Writes everything in one go and reads reply by reply. One answer for each publication, in order.
+    pub fn add(&mut self, publications: &[&Publication]) -> Vec<Added> {
+        let commands: Vec<_> = publications
             .iter()
-            .map(|fields| xadd(&self.stream, fields))
+            .map(|publication| self.command(publication, ByHash))
             .collect();
-        let replies = self.link.pipeline("XADD", &self.stream, &commands);
+        let mut replies = self.link.pipeline(XADD, &self.keys.stream, &commands);
+        drop(commands);
+        self.teach(publications, &mut replies);
         self.used = Some(Instant::now());
-        replies
-            .into_iter()
-            .map(|reply| self.understand(reply))
+        publications
+            .iter()
+            .zip(replies)
+            .map(|(publication, reply)| self.understand(publication, reply))
             .collect()
+    }
+
+    /// A server that does not know the script has certainly not run it: it is sent again with its text.
+    fn teach(&mut self, publications: &[&Publication], replies: &mut [PipelineReply]) {
+        let unknown: Vec<usize> = replies
+            .iter()
+            .enumerate()
+            .filter(|(_, reply)| {
+                matches!(reply, PipelineReply::Reply(Err(error)) if error.code.as_deref() == Some("NOSCRIPT"))
+            })
+            .map(|(place, _)| place)
+            .collect();
+        if unknown.is_empty() {
+            return;
+        }
+        let commands: Vec<_> = unknown
+            .iter()
+            .map(|place| self.command(publications[*place], ByText))
+            .collect();
+        let again = self.link.pipeline(XADD, &self.keys.stream, &commands);
+        for (place, reply) in unknown.into_iter().zip(again) {
+            replies[place] = reply;
+        }
+    }
+
+    fn command(&self, publication: &Publication, how: How) -> Cmd {
+        match publication {
+            Publication::Event(fields) => xadd(&self.keys.stream, fields),
+            Publication::Batch(batch) => script(&self.keys, batch, how),
+        }
     }
 
     fn ping(&mut self) -> Result<(), RedisIoError> {
         self.link
-            .query("PING", &self.stream, &redis::cmd("PING"), Duration::ZERO)
+            .query(
+                "PING",
+                &self.keys.stream,
+                &redis::cmd("PING"),
+                Duration::ZERO,
+            )
             .map(|_| ())
     }
 
-    fn understand(&mut self, reply: PipelineReply) -> Added {
+    fn understand(&mut self, publication: &Publication, reply: PipelineReply) -> Added {
         match reply {
-            PipelineReply::Reply(Ok(value)) => entry_id(&value).map_or_else(
-                || {
-                    // Replies and commands no longer match: nothing this connection says can be trusted.
-                    self.link.disconnect();
-                    Added::Unknown(RedisIoError::unexpected("XADD", &self.stream))
-                },
-                Added::Done,
-            ),
+            PipelineReply::Reply(Ok(value)) => {
+                if let Some(outcome) = outcome(publication, value) {
+                    return Added::Done(outcome);
+                }
+                // Replies and commands no longer match: nothing this connection says can be trusted.
+                self.link.disconnect();
+                Added::Unknown(RedisIoError::unexpected(XADD, &self.keys.stream))
+            }
             PipelineReply::Reply(Err(error)) => Added::Refused(error),
             PipelineReply::Unknown(error) => Added::Unknown(error),
             PipelineReply::NotSent(error) => Added::NotSent(error),
@@ -114,17 +166,59 @@ fn xadd(stream: &str, fields: &Fields) -> Cmd {
     command
 }
 
-fn entry_id(value: &Value) -> Option<EntryId> {
-    match value {
-        Value::BulkString(bytes) => str::from_utf8(bytes).ok()?.parse().ok(),
-        Value::SimpleString(text) => text.parse().ok(),
-        _ => None,
+/// The script that adds all of a batch, or answers what was remembered. Names and values are arguments, so a batch of any size is one
+/// script; the script itself never unpacks more than one entry.
+fn script(keys: &Keys, batch: &Batch, how: How) -> Cmd {
+    let script = &scripts::PUBLISH;
+    let mut command = match how {
+        ByHash => redis::cmd("EVALSHA"),
+        ByText => redis::cmd("EVAL"),
+    };
+    match how {
+        ByHash => command.arg(script.script.get_hash()),
+        ByText => command.arg(script.body),
+    };
+    match &batch.once {
+        Some(once) => command
+            .arg(2)
+            .arg(&keys.stream)
+            .arg(keys.idempotency(&once.name))
+            .arg(&once.fingerprint)
+            .arg(u64::try_from(once.ttl.as_millis()).unwrap_or(u64::MAX)),
+        None => command.arg(1).arg(&keys.stream).arg("").arg(0),
+    };
+    for fields in &batch.events {
+        command.arg(2 * fields.len());
+        for (name, value) in fields {
+            command.arg(*name).arg(value.as_str());
+        }
     }
+    command
+}
+
+/// What the server's answer says; `None` when it cannot be the answer to this publication.
+fn outcome(publication: &Publication, value: Value) -> Option<PublishOutcome> {
+    if matches!(publication, Publication::Event(_)) {
+        return values::entry_id(&value).map(PublishOutcome::Published);
+    }
+    let mut parts = values::array(value)?.into_iter();
+    let repeated = match values::text(parts.next()?)?.as_str() {
+        "new" => false,
+        "same" => true,
+        "other" => return Some(PublishOutcome::KeyReused),
+        _ => return None,
+    };
+    let ids: Vec<EntryId> = values::text(parts.next()?)?
+        .split(' ')
+        .map(|id| id.parse().ok())
+        .collect::<Option<_>>()?;
+    (ids.len() == publication.count()).then_some(PublishOutcome::Batch { ids, repeated })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::publishing::Once;
 
     #[test]
     fn an_entry_is_written_with_its_fields_in_order() {
@@ -136,13 +230,83 @@ mod tests {
         );
     }
 
+    fn batch(count: usize, once: Option<Once>) -> Publication {
+        let fields: Fields = vec![("event", "a".into()), ("payload", "1".into())];
+        Publication::Batch(Batch {
+            events: vec![fields; count],
+            once,
+        })
+    }
+
     #[test]
-    fn only_an_entry_id_is_taken_for_one() {
+    fn a_batch_is_one_command_whatever_its_size() {
+        let keys = Keys::new("s", "g");
+        let once = Once {
+            name: "5f".into(),
+            fingerprint: "aa".into(),
+            ttl: Duration::from_secs(2),
+        };
+        let Publication::Batch(single) = batch(1, Some(once)) else {
+            unreachable!()
+        };
+        let packed = script(&keys, &single, ByText).get_packed_command();
+        let words: Vec<_> = str::from_utf8(&packed).unwrap().split("\r\n").collect();
+        let after_the_text = words.iter().rposition(|word| *word == "2").unwrap();
+        let values: Vec<_> = words[after_the_text..].iter().step_by(2).copied().collect();
+        assert_eq!(
+            values,
+            [
+                "2",
+                "s",
+                "weir:1:{s}:g:idempotency:5f",
+                "aa",
+                "2000",
+                "4",
+                "event",
+                "a",
+                "payload",
+                "1"
+            ]
+        );
+        let Publication::Batch(many) = batch(1000, None) else {
+            unreachable!()
+        };
+        let packed = script(&keys, &many, ByHash).get_packed_command();
+        assert!(packed.starts_with(b"*5006\r\n$7\r\nEVALSHA\r\n"));
+    }
+
+    #[test]
+    fn only_the_answers_of_the_command_are_understood() {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let id = EntryId { ms: 5, seq: 1 };
-        assert_eq!(entry_id(&Value::BulkString(b"5-1".to_vec())), Some(id));
-        assert_eq!(entry_id(&Value::SimpleString("5-1".into())), Some(id));
-        assert_eq!(entry_id(&Value::SimpleString("PONG".into())), None);
-        assert_eq!(entry_id(&Value::BulkString(vec![0xff])), None);
-        assert_eq!(entry_id(&Value::Nil), None);
+        let event = Publication::Event(Vec::new());
+        for (value, expected) in [
+            (text("5-1"), Some(PublishOutcome::Published(id))),
+            (
+                Value::SimpleString("5-1".into()),
+                Some(PublishOutcome::Published(id)),
+            ),
+            (Value::SimpleString("PONG".into()), None),
+            (Value::BulkString(vec![0xff]), None),
+            (Value::Nil, None),
+        ] {
+            assert_eq!(outcome(&event, value), expected);
+        }
+        let two = batch(2, None);
+        let ids = |repeated| PublishOutcome::Batch {
+            ids: vec![id, EntryId { ms: 5, seq: 2 }],
+            repeated,
+        };
+        for (parts, expected) in [
+            (vec![text("new"), text("5-1 5-2")], Some(ids(false))),
+            (vec![text("same"), text("5-1 5-2")], Some(ids(true))),
+            (vec![text("other")], Some(PublishOutcome::KeyReused)),
+            (vec![text("new"), text("5-1")], None),
+            (vec![text("new"), text("5-1 x")], None),
+            (vec![text("else"), text("5-1 5-2")], None),
+            (vec![], None),
+        ] {
+            assert_eq!(outcome(&two, Value::Array(parts)), expected);
+        }
     }
 }

@@ -41,22 +41,20 @@ const DESCRIPTOR_RESERVE: usize = 64;
 /// The publisher and the schedule; answers the way into the publisher's queue.
 pub(super) fn start_publishing(
     settings: &Arc<Settings>,
+    keys: &Arc<Keys>,
     supervisor: &mut Supervisor,
     writing: &Shutdown,
 ) -> Result<Sender<publisher::PublishRequest>, ThreadError> {
     let (queue, requests) = bounded(publisher::QUEUE_MAX);
     let (publisher_settings, stop) = (Arc::clone(settings), writing.clone());
+    let keys = Arc::clone(keys);
     supervisor.start_restartable("publisher", move || {
         let (settings, requests, stop) = (
             Arc::clone(&publisher_settings),
             requests.clone(),
             stop.clone(),
         );
-        let writer = StreamWriter::new(
-            &settings.redis,
-            &settings.service.name,
-            &settings.consumer.stream,
-        );
+        let writer = StreamWriter::new(&settings.redis, &settings.service.name, &keys);
         move || publisher::run(writer, &requests, &stop)
     })?;
     if let Some(interval) = settings.test_event_interval {
@@ -97,7 +95,10 @@ pub(super) fn start_http(
         .listen()
         .map_err(|failure| format!("listen (BIND_ADDRESS, SERVICE_PORT): {failure}"))?;
     let address = listener.local_addr()?;
-    let judge = Box::new(|method, path: &str| route::judge(method, path).into());
+    let judging = Arc::clone(&app);
+    let judge = Box::new(move |method, path: &str, headers: &[(String, String)]| {
+        route::admit(&judging, method, path, headers, clock::now()).into()
+    });
     let (gate, handle) = Gate::new(
         listener,
         limits,

@@ -9,9 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
 use log::{debug, error, info};
 
-use super::publisher::{PublishRequest, ReplyTo};
+use super::publisher::{PublishRequest, ReplyTo, Scales};
 use crate::domain::publishing::PublishOutcome;
-use crate::http::app::{App, Moment, NotAccepted, PublishFn, PublishOrder, Ticket};
+use crate::http::app::{App, Asked, Moment, NotAccepted, PublishFn, PublishOrder, Ticket};
 use crate::http::exchange::{Answer, Method, Queued, Request, Token};
 use crate::http::respond::Reply;
 use crate::http::route;
@@ -122,15 +122,31 @@ pub fn run(mut inbox: Inbox, app: &App, answer: impl Fn(Answer)) -> Result<(), T
                 client.answer(&answer, || route::handle(app, &request, Moment::current()));
             }
             Job::Published(Published { ticket, outcome }) => {
-                if let PublishOutcome::Published(id) = outcome {
-                    info!(target: CONTEXT, streamId:% = id, correlationId = ticket.correlation_id.as_str(); "test event published");
-                }
+                note_published(&ticket, &outcome);
                 let client = Client::waiting(&ticket);
-                client.answer(&answer, || Some(route::published(app, &ticket, outcome)));
+                client.answer(&answer, || Some(route::published(app, &ticket, &outcome)));
             }
         }
     }
     Ok(())
+}
+
+/// A line for what was published: at INFO for test events, of which there are few.
+fn note_published(ticket: &Ticket, outcome: &PublishOutcome) {
+    let correlation_id = ticket.correlation_id.as_str();
+    match (ticket.asked, outcome) {
+        (Asked::Trigger, PublishOutcome::Published(id)) => {
+            info!(target: CONTEXT, streamId:% = id, correlationId = correlation_id; "test event published");
+        }
+        (Asked::Events, PublishOutcome::Published(id)) => {
+            debug!(target: CONTEXT, streamId:% = id, events = 1, correlationId = correlation_id; "events published");
+        }
+        (Asked::Events, PublishOutcome::Batch { ids, repeated }) => {
+            let first = ids.first().copied().unwrap_or_default();
+            debug!(target: CONTEXT, streamId:% = first, events = ids.len(), repeated = *repeated, correlationId = correlation_id; "events published");
+        }
+        _ => {}
+    }
 }
 
 /// Whom an answer goes to.
@@ -194,10 +210,18 @@ impl<'a> Client<'a> {
 
 /// The way from the routes to the publisher and back: `queue` is the publisher's, `pool` the workers' [`Inbox`].
 pub fn publish_through(queue: Sender<PublishRequest>, pool: Sender<Published>) -> PublishFn {
+    let scales = Scales::default();
     Box::new(move |order| {
-        let PublishOrder { fields, ticket } = order;
-        let pool = pool.clone();
-        let request = PublishRequest::new(fields, ReplyTo::Http { ticket, pool }, clock::now());
+        let PublishOrder {
+            publication,
+            ticket,
+        } = order;
+        let weight = scales.put(publication.bytes()).ok_or(NotAccepted)?;
+        let reply = ReplyTo::Http {
+            ticket,
+            pool: pool.clone(),
+        };
+        let request = PublishRequest::of(publication, reply, clock::now()).weighing(weight);
         queue.try_send(request).map_err(|refused| {
             let (TrySendError::Full(request) | TrySendError::Disconnected(request)) = refused;
             request.defuse();

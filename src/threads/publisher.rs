@@ -5,6 +5,8 @@
 //! not answered is never sent again; what was certainly not written is tried again for [`PATIENCE_MS`].
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
@@ -13,9 +15,8 @@ use log::{debug, info, warn};
 use super::http::Published;
 use crate::domain::Millis;
 use crate::domain::backoff::Backoff;
-use crate::domain::entry_id::EntryId;
 use crate::domain::health::Reason;
-use crate::domain::publishing::{Fields, PublishOutcome};
+use crate::domain::publishing::{Fields, Publication, PublishOutcome};
 use crate::http::app::Ticket;
 use crate::redis_io::errors::RedisIoError;
 use crate::redis_io::publish::{Added, StreamWriter};
@@ -29,7 +30,11 @@ const CONTEXT: &str = "publisher";
 /// its client.
 pub const QUEUE_MAX: usize = 256;
 
-/// Entries in one write. Beyond a hundred a larger pipeline gains nothing (measured: x9 at 100).
+/// Memory of all that waits for the publisher together, bytes; one more over it is refused at once. Room for 16 of the largest bodies that
+/// `POST /events` takes; what one write sends is never more.
+pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Requests in one write. Beyond a hundred a larger pipeline gains nothing (measured: x9 at 100).
 pub const BATCH_MAX: usize = 100;
 
 /// How long a request may wait for Redis before it is answered "not available", milliseconds. With one connect or reply timeout on top
@@ -81,26 +86,76 @@ impl ReplyTo {
     }
 }
 
-/// One event that is to be published. Answered exactly once, also when it is dropped on the way: "not available" if it was not sent,
+/// Something that is to be published. Answered exactly once, also when it is dropped on the way: "not available" if it was not sent,
 /// "outcome unknown" if it was.
 #[derive(Debug)]
 pub struct PublishRequest {
-    fields: Fields,
+    publication: Publication,
     /// After this moment it is not tried again.
     deadline: Millis,
     sent: bool,
     reply: Option<ReplyTo>,
+    /// Given back when the request ends.
+    weight: Option<Weight>,
+}
+
+/// What all requests weigh that are accepted and not answered yet; shared by those who accept.
+#[derive(Debug, Clone, Default)]
+pub struct Scales {
+    bytes: Arc<AtomicUsize>,
+}
+
+impl Scales {
+    /// Room for `bytes` more; `None` when that would be too much. Given back when the [`Weight`] is dropped.
+    pub fn put(&self, bytes: usize) -> Option<Weight> {
+        let fits = |held: usize| {
+            held.checked_add(bytes)
+                .filter(|sum| *sum <= QUEUE_BYTES_MAX)
+        };
+        self.bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .ok()?;
+        Some(Weight {
+            scales: self.clone(),
+            bytes,
+        })
+    }
+}
+
+/// A request's part of what all weigh.
+#[derive(Debug)]
+pub struct Weight {
+    scales: Scales,
+    bytes: usize,
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.scales.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl PublishRequest {
-    /// A request accepted at `now`.
+    /// A request for one event, accepted at `now`.
     pub fn new(fields: Fields, reply: ReplyTo, now: Millis) -> Self {
+        Self::of(Publication::Event(fields), reply, now)
+    }
+
+    /// A request accepted at `now`.
+    pub fn of(publication: Publication, reply: ReplyTo, now: Millis) -> Self {
         Self {
-            fields,
+            publication,
             deadline: now.saturating_add(PATIENCE_MS),
             sent: false,
             reply: Some(reply),
+            weight: None,
         }
+    }
+
+    /// The same, weighed.
+    pub fn weighing(mut self, weight: Weight) -> Self {
+        self.weight = Some(weight);
+        self
     }
 
     /// Takes the duty to answer away: for a caller whose request was not accepted and who answers by itself.
@@ -148,11 +203,11 @@ impl From<RedisIoError> for Trouble {
     }
 }
 
-/// What became of one event of a write.
+/// What became of one publication of a write.
 #[derive(Debug)]
 pub enum Written {
-    /// In the stream.
-    Done(EntryId),
+    /// Dealt with: `Published`, `Batch` or `KeyReused`.
+    Done(PublishOutcome),
     /// Certainly not in the stream.
     NotWritten(Trouble),
     /// Sent and not answered.
@@ -167,8 +222,8 @@ pub trait EventWriter {
     /// When there is none; nothing was written.
     fn prepare(&mut self) -> Result<(), Trouble>;
 
-    /// Writes all events in one go. One answer for each, in order.
-    fn write(&mut self, events: &[&Fields]) -> Vec<Written>;
+    /// Writes everything in one go. One answer for each publication, in order.
+    fn write(&mut self, publications: &[&Publication]) -> Vec<Written>;
 }
 
 impl EventWriter for StreamWriter {
@@ -176,11 +231,11 @@ impl EventWriter for StreamWriter {
         Self::prepare(self).map_err(Trouble::from)
     }
 
-    fn write(&mut self, events: &[&Fields]) -> Vec<Written> {
-        self.add(events)
+    fn write(&mut self, publications: &[&Publication]) -> Vec<Written> {
+        self.add(publications)
             .into_iter()
             .map(|added| match added {
-                Added::Done(id) => Written::Done(id),
+                Added::Done(outcome) => Written::Done(outcome),
                 Added::Refused(error) | Added::NotSent(error) => Written::NotWritten(error.into()),
                 Added::Unknown(error) => Written::Unknown(error.into()),
             })
@@ -220,7 +275,7 @@ pub fn run(
         };
         if shutdown.requested() {
             // The last try has failed: a stop keeps nobody waiting.
-            answer_all(&mut waiting, PublishOutcome::Unavailable(trouble.reason));
+            answer_all(&mut waiting, &PublishOutcome::Unavailable(trouble.reason));
         } else {
             let left = Duration::from_millis(oldest.deadline.saturating_sub(clock::now()));
             shutdown.sleep(PAUSE.ceiling(luck.failures).min(left));
@@ -250,14 +305,14 @@ fn give_up_the_late(waiting: &mut VecDeque<PublishRequest>, reason: Option<Reaso
         .is_some_and(|request| request.deadline <= now)
     {
         if let Some(request) = waiting.pop_front() {
-            request.answer(outcome);
+            request.answer(outcome.clone());
         }
     }
 }
 
-fn answer_all(waiting: &mut VecDeque<PublishRequest>, outcome: PublishOutcome) {
+fn answer_all(waiting: &mut VecDeque<PublishRequest>, outcome: &PublishOutcome) {
     for request in waiting.drain(..) {
-        request.answer(outcome);
+        request.answer(outcome.clone());
     }
 }
 
@@ -269,7 +324,7 @@ fn attempt(
 ) -> Option<Trouble> {
     if let Err(trouble) = writer.prepare() {
         if trouble.hopeless {
-            answer_all(waiting, PublishOutcome::Refused(trouble.reason));
+            answer_all(waiting, &PublishOutcome::Refused(trouble.reason));
         }
         return Some(trouble);
     }
@@ -277,12 +332,12 @@ fn attempt(
     for request in waiting.iter_mut() {
         request.sent = true;
     }
-    let events: Vec<_> = waiting.iter().map(|request| &request.fields).collect();
-    let mut written = writer.write(&events).into_iter();
+    let publications: Vec<_> = waiting.iter().map(|request| &request.publication).collect();
+    let mut written = writer.write(&publications).into_iter();
     let mut trouble = None;
     for mut request in std::mem::take(waiting) {
         match written.next() {
-            Some(Written::Done(id)) => request.answer(PublishOutcome::Published(id)),
+            Some(Written::Done(outcome)) => request.answer(outcome),
             Some(Written::NotWritten(why)) => {
                 request.sent = false;
                 if why.hopeless {

@@ -60,7 +60,7 @@ pub fn run(
             Step::Wait(wait) => select! {
                 recv(outcomes) -> outcome => {
                     if let Ok(outcome) = outcome {
-                        ticker.note(outcome);
+                        ticker.note(&outcome);
                     }
                 }
                 recv(shutdown.wake()) -> _ => break,
@@ -117,11 +117,11 @@ impl Ticker<'_> {
     /// Takes an outcome that has come, without waiting.
     fn settle(&mut self, outcomes: &Receiver<PublishOutcome>) {
         if let Ok(outcome) = outcomes.try_recv() {
-            self.note(outcome);
+            self.note(&outcome);
         }
     }
 
-    fn note(&mut self, outcome: PublishOutcome) {
+    fn note(&mut self, outcome: &PublishOutcome) {
         self.under_way = false;
         match outcome {
             PublishOutcome::Published(id) => {
@@ -135,6 +135,8 @@ impl Ticker<'_> {
                 self.failed(reason.code());
             }
             PublishOutcome::OutcomeUnknown => self.failed("sent to Redis and not answered"),
+            // Answers to what it never asks for.
+            PublishOutcome::Batch { .. } | PublishOutcome::KeyReused => {}
         }
     }
 
@@ -185,7 +187,7 @@ mod tests {
         assert_eq!((ticker.under_way, ticker.failures), (false, 3));
         ticker.tick(40_000);
         assert_eq!(requests.len(), 1);
-        ticker.note(PublishOutcome::Published(EntryId { ms: 1, seq: 0 }));
+        ticker.note(&PublishOutcome::Published(EntryId { ms: 1, seq: 0 }));
         assert_eq!(ticker.failures, 0);
     }
 
@@ -201,7 +203,7 @@ mod tests {
         second.tick(20_000);
         assert_eq!((second.under_way, second.failures), (false, 2));
         assert!(outcomes.is_empty(), "a defused request does not answer");
-        second.note(PublishOutcome::Unavailable(Reason::RedisUnreachable));
+        second.note(&PublishOutcome::Unavailable(Reason::RedisUnreachable));
         assert_eq!(second.failures, 3);
     }
 

@@ -20,6 +20,7 @@
 mod adopt;
 mod consume;
 mod dependencies;
+mod events;
 mod foreign;
 mod gate;
 mod health;

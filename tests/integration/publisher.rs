@@ -9,6 +9,7 @@ use weir::config::settings::{PasswordSource, RedisAddress, RedisSettings};
 use weir::domain::health::Reason;
 use weir::domain::publishing::PublishOutcome;
 use weir::domain::test_event::{self, TestEventSource};
+use weir::redis_io::keys::Keys;
 use weir::redis_io::publish::StreamWriter;
 use weir::runtime::clock;
 use weir::runtime::shutdown::{ShutdownTrigger, shutdown_pair};
@@ -44,7 +45,7 @@ impl Publisher {
         };
         let (queue, requests) = bounded(QUEUE_MAX);
         let (trigger, shutdown) = shutdown_pair();
-        let writer = StreamWriter::new(&settings, "orders", "event-stream");
+        let writer = StreamWriter::new(&settings, "orders", &Keys::new("event-stream", "orders"));
         let thread = std::thread::spawn(move || {
             publisher::run(writer, &requests, &shutdown).unwrap();
         });

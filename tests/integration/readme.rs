@@ -11,7 +11,7 @@ use weir::config::document::compare_with_readme;
 use weir::domain::wire::WireFormat;
 use weir::exit_status::ExitStatus;
 
-use crate::support::{TestRedis, TestService, wait_until};
+use crate::support::{TestRedis, TestService, http, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
 /// Longer than the pause between two test events.
@@ -64,6 +64,42 @@ fn the_readme_says_of_each_wire_format_how_it_is_read() {
     }
 }
 
+#[test]
+fn the_readme_explains_every_reason_of_publishing() {
+    let readme = read("README.md");
+    let source = read("src/http/events.rs");
+    let codes: Vec<_> = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("const ")?.strip_suffix("\";"))
+        .filter_map(|line| line.split_once("&str = \""))
+        .map(|(_, code)| code)
+        .filter(|code| !code.contains(' '))
+        .collect();
+    assert_eq!(codes.len(), 3, "{codes:?}");
+    for code in codes {
+        assert!(readme.contains(&format!("`{code}`")), "{code}");
+    }
+}
+
+#[test]
+fn every_path_that_is_served_has_its_row() {
+    let redis = TestRedis::start();
+    let mut service = TestService::start(&redis);
+    let readme = read("README.md");
+    let root = http::get(service.port(), "/").json();
+    let links = root["links"].as_array().unwrap();
+    assert!(links.len() >= 7);
+    for link in links {
+        let path = link["path"].as_str().unwrap();
+        let methods = link["methods"].as_str().unwrap();
+        let method = methods.split(", ").next().unwrap();
+        assert!(
+            readme.contains(&format!("\n| `{method} {path}` |")),
+            "{method} {path}"
+        );
+    }
+}
+
 /// Every `$ curl` line of the README with the answer below it.
 fn examples(readme: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -103,6 +139,7 @@ fn the_curl_lines_of_the_readme_answer_as_it_shows() {
     let mut service = TestService::configure(&redis)
         .variable("SERVICE_NAME", "orders")
         .variable("CONSUMER_NAME", "orders")
+        .variable("API_KEY", "example-key-of-yours")
         .start_ready();
     let id = redis.add_event("order.created", "order-42");
     service.wait_handled(&id);
@@ -111,6 +148,7 @@ fn the_curl_lines_of_the_readme_answer_as_it_shows() {
     assert!(examples.len() >= 8, "{examples:?}");
     for (command, shown) in examples {
         let triggers = command.contains("/trigger-test-event");
+        let publishes = command.contains("/events");
         if triggers && !shown.contains("Rate limit") {
             sleep(NEXT_SECOND);
         }
@@ -126,7 +164,7 @@ fn the_curl_lines_of_the_readme_answer_as_it_shows() {
                 _ => shown == given,
             }
         };
-        if triggers {
+        if triggers || publishes {
             assert!(matches(), "{command}\nshown: {shown}\ngiven: {given}");
         } else {
             // The figures of the stream appear with the monitor's first look.

@@ -70,12 +70,23 @@ fn a_user_with_exactly_these_rights_does_all_the_work() {
     // It is left where it is at first, and what comes is consumed, triggered and dead-lettered.
     let mut first = quick(restricted(&redis, &rules()))
         .variable("ADOPT_PENDING", "leave")
+        .variable("API_KEY", "0123456789abcdef")
         .start_ready();
     let id = redis.add_event("order.created", "order-2");
     first.wait_handled(&id);
     let answer = http::post(first.port(), "/trigger-test-event");
     assert_eq!(answer.status, 202, "{}", answer.text());
     first.wait_handled(answer.json()["streamId"].as_str().unwrap());
+    let headers = [
+        ("Authorization", "Bearer 0123456789abcdef"),
+        ("Content-Type", "application/json"),
+        ("Idempotency-Key", "once"),
+    ];
+    let event = br#"{"event":"order.created","aggregateId":"order-9"}"#;
+    for _ in 0..2 {
+        let answer = http::request(first.port(), "POST", "/events", &headers, Some(event));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
     redis.add_raw(STREAM, &[(b"no", b"event")]);
     let wide: Vec<(&[u8], &[u8])> = vec![(b"no", b"event"); 4_000];
     redis.add_raw(STREAM, &wide);

@@ -62,7 +62,7 @@ impl Connection {
             self.inbox = Vec::new();
         }
         let head_only = head.method == Method::Head;
-        match (common.judge)(head.method, &head.path) {
+        match (common.judge)(head.method, &head.path, &head.headers) {
             HeadVerdict::Refuse(Refusal {
                 status,
                 detail,

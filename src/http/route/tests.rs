@@ -18,6 +18,8 @@ fn the_head_alone_decides_what_exists_and_what_it_takes() {
         ("/health-check", true, 0, reads),
         ("/", false, 0, reads),
         ("/trigger-test-event", false, 16_384, Some("POST")),
+        ("/events", false, 1_048_576, Some("POST")),
+        ("/openapi.json", false, 0, reads),
         ("/health/", false, 0, None),
         ("/Health", false, 0, None),
         ("/health/live/x", false, 0, None),
@@ -41,7 +43,7 @@ fn the_head_alone_decides_what_exists_and_what_it_takes() {
                         judgement,
                         Judgement::Refuse {
                             status: 404,
-                            allow: None,
+                            header: None,
                             ..
                         }
                     ),
@@ -57,7 +59,7 @@ fn the_head_alone_decides_what_exists_and_what_it_takes() {
                 ),
                 Some(_) => {
                     assert!(
-                        matches!(judgement, Judgement::Refuse { status: 405, allow: said, .. } if said == allow),
+                        matches!(judgement, Judgement::Refuse { status: 405, header: Some(("Allow", ref said)), .. } if Some(said.as_ref()) == allow),
                         "{name} {path}"
                     );
                 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::entry_id::EntryId;
+use crate::domain::publishing::Fields;
 use crate::http::exchange::{Method, Token};
 use crate::http::route::handle;
 use crate::http::test_app::{AT, TestApp, body, header, request, test_app};
@@ -22,6 +23,14 @@ fn post_body(test: &TestApp, content_type: Option<&str>, body: &[u8]) -> Option<
     handle(&test.app, &request, AT)
 }
 
+/// The fields of an order for one event.
+fn fields(order: &PublishOrder) -> &Fields {
+    match &order.publication {
+        Publication::Event(fields) => fields,
+        Publication::Batch(batch) => panic!("a batch: {batch:?}"),
+    }
+}
+
 #[test]
 fn a_trigger_without_a_body_reaches_the_publisher_and_is_answered_later() {
     let test = test_app(1);
@@ -29,7 +38,7 @@ fn a_trigger_without_a_body_reaches_the_publisher_and_is_answered_later() {
     let orders = test.orders.lock().unwrap();
     assert_eq!(orders[0].ticket.token, request(Method::Post, "/").token);
     assert_eq!(orders[0].ticket.correlation_id, "test-123");
-    let names: Vec<_> = orders[0].fields.iter().map(|(name, _)| *name).collect();
+    let names: Vec<_> = fields(&orders[0]).iter().map(|(name, _)| *name).collect();
     assert_eq!(
         names,
         [
@@ -45,7 +54,7 @@ fn a_trigger_without_a_body_reaches_the_publisher_and_is_answered_later() {
     let reply = published(
         &test.app,
         &orders[0].ticket,
-        PublishOutcome::Published(EntryId { ms: 5, seq: 1 }),
+        &PublishOutcome::Published(EntryId { ms: 5, seq: 1 }),
     );
     assert_eq!(reply.status, 202);
     assert_eq!(
@@ -62,6 +71,7 @@ fn every_other_outcome_has_its_answer() {
             place: 0,
             generation: 0,
         },
+        asked: Asked::Trigger,
         correlation_id: "test-123".into(),
     };
     for (outcome, status, retry_after, word) in [
@@ -90,7 +100,7 @@ fn every_other_outcome_has_its_answer() {
             "may have been published or not",
         ),
     ] {
-        let reply = published(&test.app, &ticket, outcome);
+        let reply = published(&test.app, &ticket, &outcome);
         assert_eq!(reply.status, status, "{outcome:?}");
         assert_eq!(reply.content_type, "application/problem+json");
         assert_eq!(header(&reply, "Retry-After"), retry_after, "{outcome:?}");
@@ -203,7 +213,7 @@ fn a_body_becomes_the_payload_or_is_refused_with_its_reason() {
     );
     let orders = test.orders.lock().unwrap();
     assert_eq!(
-        orders[0].fields[3],
+        fields(&orders[0])[3],
         ("payload", r#"{"z":1,"a":"2"}"#.into())
     );
     // An empty body is no body, whatever curl says about it.

@@ -31,6 +31,7 @@ script!(RECLAIM, "reclaim", "fence.lua", "ids.lua", "reclaim.lua");
 script!(REPAIR, "repair", "ids.lua", "repair.lua");
 script!(CURSOR, "cursor", "cursor.lua");
 script!(TRIM, "trim", "ids.lua", "trim.lua");
+script!(PUBLISH, "publish", "publish.lua");
 script!(JOIN, "join", "join.lua");
 script!(STAY, "stay", "stay.lua");
 script!(LEAVE, "leave", "leave.lua");

@@ -6,14 +6,19 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use jiff::tz::TimeZone;
+use zeroize::Zeroizing;
 
 use super::*;
-use crate::config::settings::ServiceIdentity;
+use crate::config::settings::{PublishingSettings, ServiceIdentity};
 use crate::domain::entry_id::EntryId;
 use crate::domain::health::{HealthLimits, Phase};
 use crate::domain::rate_limit::RateLimit;
+use crate::http::access::Access;
 use crate::runtime::board::Board;
 use crate::runtime::shutdown::shutdown_pair;
+
+/// The key of a client that may publish.
+const API_KEY: &str = "test-key-0123456789";
 
 /// A pool of real workers between the gate's queues and a list of answers.
 struct Pool {
@@ -49,6 +54,12 @@ fn app(publish: PublishFn) -> App {
             dead_letter_max_length: 0,
         },
         event_max_bytes: 10_240,
+        access: Access::new(&PublishingSettings {
+            keys: vec![Zeroizing::new(API_KEY.to_owned())],
+            rate: 1000,
+            idempotency_ttl: Duration::from_mins(1),
+        }),
+        idempotency_ttl: Duration::from_mins(1),
         started: 0,
         shutdown,
         trigger_limit: Mutex::new(RateLimit::new(1000)),
@@ -159,12 +170,11 @@ fn waiting_is_published(request: PublishRequest) {
         }
         fn write(
             &mut self,
-            _: &[&crate::domain::publishing::Fields],
+            _: &[&crate::domain::publishing::Publication],
         ) -> Vec<crate::threads::publisher::Written> {
-            vec![crate::threads::publisher::Written::Done(EntryId {
-                ms: 7,
-                seq: 0,
-            })]
+            vec![crate::threads::publisher::Written::Done(
+                PublishOutcome::Published(EntryId { ms: 7, seq: 0 }),
+            )]
         }
     }
     let (queue, requests) = bounded(1);

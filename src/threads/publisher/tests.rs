@@ -6,6 +6,8 @@ use std::thread::JoinHandle;
 use crossbeam_channel::bounded;
 
 use super::*;
+use crate::domain::entry_id::EntryId;
+use crate::http::app::Asked;
 use crate::http::exchange::Token;
 use crate::runtime::shutdown::{ShutdownTrigger, shutdown_pair};
 
@@ -44,8 +46,12 @@ impl EventWriter for Script {
         Err(trouble(hopeless))
     }
 
-    fn write(&mut self, events: &[&Fields]) -> Vec<Written> {
-        let names = events.iter().map(|fields| fields[0].1.clone()).collect();
+    fn write(&mut self, events: &[&Publication]) -> Vec<Written> {
+        let name = |publication: &&Publication| match publication {
+            Publication::Event(fields) => fields[0].1.clone(),
+            Publication::Batch(batch) => batch.events[0][0].1.clone(),
+        };
+        let names = events.iter().map(name).collect();
         self.batches.lock().unwrap().push(names);
         let act = if self.acts.len() > 1 {
             self.acts.pop_front()
@@ -60,10 +66,7 @@ impl EventWriter for Script {
 }
 
 fn done(position: usize) -> Written {
-    Written::Done(EntryId {
-        ms: 1,
-        seq: position as u64,
-    })
+    Written::Done(published(position as u64))
 }
 
 struct Rig {
@@ -107,6 +110,7 @@ impl Rig {
                 generation: 0,
             },
             correlation_id: name.into(),
+            asked: Asked::Trigger,
         };
         let pool = self.pool.clone();
         PublishRequest::new(
@@ -222,7 +226,7 @@ fn what_only_a_person_can_mend_is_refused_at_once() {
     let no_way_in = rig([Act::Away(true), Act::Write(done)]);
     no_way_in.ask("a");
     let (answers, batches) = no_way_in.run_to_the_end();
-    assert_eq!(answers, [("a".into(), refused)]);
+    assert_eq!(answers, [("a".into(), refused.clone())]);
     assert!(batches.is_empty());
 
     let not_this_one = rig([Act::Write(|position| match position {
@@ -310,7 +314,7 @@ fn a_panic_leaves_nobody_without_an_answer() {
         .iter()
         .filter(|(_, outcome)| *outcome == PublishOutcome::OutcomeUnknown);
     assert_eq!(unknown.count(), BATCH_MAX, "those that were being written");
-    let last = answers.last().unwrap().1;
+    let last = answers.last().unwrap().1.clone();
     assert_eq!(last, PublishOutcome::Unavailable(Reason::ShuttingDown));
 }
 

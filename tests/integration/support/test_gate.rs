@@ -139,7 +139,7 @@ pub fn post(path: &str, body: &str) -> String {
     )
 }
 
-fn judge(method: Method, path: &str) -> HeadVerdict {
+fn judge(method: Method, path: &str, _headers: &[(String, String)]) -> HeadVerdict {
     let (allow, body_bytes_max) = match path {
         "/health/live" | "/slow" | "/stuck" | "/big" | "/ill" => ("GET, HEAD", 0),
         "/trigger-test-event" => ("POST", TRIGGER_BYTES_MAX),

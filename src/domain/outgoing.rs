@@ -1,0 +1,428 @@
+//! Events out: what a client may publish. Strict where [`super::entry_codec`] is lenient, so that nothing we write is refused later.
+//!
+//! Used by `POST /events` and `weir publish`. A payload is kept as the text it came in, so numbers and the order of members survive.
+//! Errors name item, field and rule, never content.
+
+mod cloud_event;
+mod members;
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::entry_codec::{
+    AGGREGATE_ID_BYTES_MAX, EVENT_NAME_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, PAYLOAD_DEPTH_MAX,
+    json_depth,
+};
+use super::publishing::Fields;
+use super::timestamp;
+use members::Members;
+
+/// Most events in one request (contract).
+pub const EVENTS_MAX: usize = 1000;
+
+/// Most errors that an answer lists: enough to see what is wrong, and no answer grows with what a client gets wrong.
+pub const ERRORS_LISTED_MAX: usize = 20;
+
+/// Longest `mimeType`, bytes: RFC 4288 allows 127 for each half.
+pub const MIME_TYPE_BYTES_MAX: usize = 255;
+
+/// The header that carries a correlation id.
+const CORRELATION_HEADER: &str = "correlation-id";
+
+/// How events are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Our own members: one object, or an array of them.
+    Own,
+    /// One `CloudEvent` in the structured mode.
+    CloudEvent,
+    /// An array of them.
+    CloudEvents,
+}
+
+/// An event that passed every check and has not been published yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingEvent {
+    event: String,
+    aggregate_id: String,
+    timestamp: Option<String>,
+    payload: String,
+    mime_type: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+impl OutgoingEvent {
+    /// The fields of its entry, in the order of the contract. `unix_ms` is the time of an event that brings none. The correlation id
+    /// becomes a header unless there is one, or no room for one.
+    pub fn into_fields(
+        self,
+        service_name: &str,
+        unix_ms: u64,
+        correlation_id: Option<&str>,
+    ) -> Fields {
+        let mut headers = self.headers;
+        if let Some(id) = correlation_id
+            && headers.len() < HEADERS_MAX
+            && !headers
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case(CORRELATION_HEADER))
+        {
+            headers.push((CORRELATION_HEADER.to_owned(), id.to_owned()));
+        }
+        let mut fields = vec![
+            ("event", self.event),
+            ("aggregateId", self.aggregate_id),
+            (
+                "timestamp",
+                self.timestamp.unwrap_or_else(|| timestamp::utc(unix_ms)),
+            ),
+            ("payload", self.payload),
+            ("serviceName", service_name.to_owned()),
+            (
+                "mimeType",
+                self.mime_type
+                    .unwrap_or_else(|| "application/json".to_owned()),
+            ),
+        ];
+        if !headers.is_empty() {
+            fields.push(("headers", object(&headers)));
+        }
+        fields
+    }
+}
+
+/// A JSON object of these, in their order.
+fn object(pairs: &[(String, String)]) -> String {
+    let members: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| {
+            format!(
+                "{}:{}",
+                Value::from(name.as_str()),
+                Value::from(value.as_str())
+            )
+        })
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// What is wrong with one item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ItemError {
+    /// Which item, counted from 0.
+    pub index: usize,
+    /// Which member, or `item` for the whole.
+    pub field: String,
+    /// The rule it breaks.
+    pub message: String,
+}
+
+/// Why nothing of a body can be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// Not UTF-8 or not JSON.
+    NotJson {
+        /// Where it goes wrong, counted from 1; 0 when unknown.
+        line: usize,
+        /// Where it goes wrong, counted from 1; 0 when unknown.
+        column: usize,
+    },
+    /// JSON, but neither an event nor a list of them.
+    Shape(String),
+    /// Items that break rules.
+    Items {
+        /// How many errors there are.
+        total: usize,
+        /// The first of them.
+        listed: Vec<ItemError>,
+    },
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson { line, column } => {
+                write!(f, "this is not JSON (line {line}, column {column})")
+            }
+            Self::Shape(what) => f.write_str(what),
+            Self::Items { total: 1, .. } => f.write_str("1 error; nothing was published"),
+            Self::Items { total, .. } => write!(f, "{total} errors; nothing was published"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Reads what a client wants to publish.
+///
+/// # Errors
+/// Everything that is wrong, as far as it can be listed. Nothing may be published then.
+pub fn read(
+    body: &[u8],
+    form: Form,
+    payload_bytes_max: usize,
+) -> Result<Vec<OutgoingEvent>, Refused> {
+    let text = std::str::from_utf8(body).map_err(|_| Refused::NotJson { line: 0, column: 0 })?;
+    let whole: &RawValue = serde_json::from_str(text).map_err(|error| Refused::NotJson {
+        line: error.line(),
+        column: error.column(),
+    })?;
+    let items = match (form, whole.get().as_bytes().first()) {
+        (Form::Own | Form::CloudEvent, Some(b'{')) => vec![whole],
+        (Form::Own | Form::CloudEvents, Some(b'[')) => members::items(whole.get(), EVENTS_MAX)?,
+        (Form::Own, _) => return Err(shape("must be an event object or an array of them")),
+        (Form::CloudEvent, _) => return Err(shape("must be one CloudEvent, a JSON object")),
+        (Form::CloudEvents, _) => return Err(shape("must be a JSON array of CloudEvents")),
+    };
+    let mut events = Vec::with_capacity(items.len());
+    let mut faults = Faults::default();
+    for (index, item) in items.into_iter().enumerate() {
+        faults.index = index;
+        let event = match members::of(item.get()) {
+            Err(what) => {
+                faults.note("item", what);
+                None
+            }
+            Ok(members) if form == Form::Own => own(members, payload_bytes_max, &mut faults),
+            Ok(members) => cloud_event::read(members, payload_bytes_max, &mut faults),
+        };
+        events.extend(event);
+    }
+    if faults.total > 0 {
+        return Err(Refused::Items {
+            total: faults.total,
+            listed: faults.listed,
+        });
+    }
+    Ok(events)
+}
+
+fn shape(what: &str) -> Refused {
+    Refused::Shape(format!("the body {what}"))
+}
+
+/// Gathers errors, and lists a bounded number of them.
+#[derive(Debug, Default)]
+struct Faults {
+    index: usize,
+    total: usize,
+    listed: Vec<ItemError>,
+}
+
+impl Faults {
+    fn note(&mut self, field: &str, message: impl Into<String>) {
+        self.total += 1;
+        if self.listed.len() < ERRORS_LISTED_MAX {
+            self.listed.push(ItemError {
+                index: self.index,
+                field: field.to_owned(),
+                message: message.into(),
+            });
+        }
+    }
+
+    /// The value, or `None` and a note.
+    fn check<T>(&mut self, field: &str, checked: Result<T, String>) -> Option<T> {
+        checked.map_err(|message| self.note(field, message)).ok()
+    }
+}
+
+const REQUIRED: &str = "is required";
+const UNKNOWN: &str =
+    "is not known; allowed are event, aggregateId, payload, headers, mimeType, timestamp";
+
+/// An event in our own form.
+fn own(
+    mut members: Members<'_>,
+    payload_bytes_max: usize,
+    faults: &mut Faults,
+) -> Option<OutgoingEvent> {
+    let before = faults.total;
+    let event = required(&mut members, "event", check_event, faults);
+    let aggregate_id = required(&mut members, "aggregateId", check_aggregate_id, faults);
+    let timestamp = optional(&mut members, "timestamp", check_timestamp, faults);
+    let mime_type = optional(&mut members, "mimeType", check_mime_type, faults);
+    let payload = members.take("payload").map_or("null", RawValue::get);
+    faults.check("payload", check_payload(payload, payload_bytes_max));
+    let headers = match members.take("headers") {
+        Some(raw) => faults.check("headers", headers(raw)),
+        None => Some(Vec::new()),
+    };
+    for (name, _) in members.all() {
+        faults.note(&members::short(&name), UNKNOWN);
+    }
+    if faults.total > before {
+        return None;
+    }
+    Some(OutgoingEvent {
+        event: event?,
+        aggregate_id: aggregate_id?,
+        timestamp,
+        payload: payload.to_owned(),
+        mime_type,
+        headers: headers?,
+    })
+}
+
+/// A member that must be there, and a text that passes `check`.
+fn required(
+    members: &mut Members<'_>,
+    name: &str,
+    check: impl Fn(&str) -> Result<String, String>,
+    faults: &mut Faults,
+) -> Option<String> {
+    let Some(raw) = members.take(name) else {
+        faults.note(name, REQUIRED);
+        return None;
+    };
+    faults.check(name, text(raw).and_then(|text| check(&text)))
+}
+
+/// A member that may be missing.
+fn optional(
+    members: &mut Members<'_>,
+    name: &str,
+    check: impl Fn(&str) -> Result<String, String>,
+    faults: &mut Faults,
+) -> Option<String> {
+    let raw = members.take(name)?;
+    faults.check(name, text(raw).and_then(|text| check(&text)))
+}
+
+fn text(raw: &RawValue) -> Result<String, String> {
+    serde_json::from_str(raw.get()).map_err(|_| "must be a string".to_owned())
+}
+
+/// The name of an event: `[A-Za-z0-9._:/@+-]{1,128}`.
+///
+/// # Errors
+/// The rule in words.
+pub fn check_event(name: &str) -> Result<String, String> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@+-".contains(&byte);
+    if (1..=EVENT_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(good) {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "must be 1 to {EVENT_NAME_BYTES_MAX} of A-Z a-z 0-9 . _ : / @ + -"
+    ))
+}
+
+/// An aggregate id: 1 to 255 bytes of printable UTF-8 without white space.
+///
+/// # Errors
+/// The rule in words.
+pub fn check_aggregate_id(id: &str) -> Result<String, String> {
+    if (1..=AGGREGATE_ID_BYTES_MAX).contains(&id.len()) && id.chars().all(is_visible) {
+        return Ok(id.to_owned());
+    }
+    Err(format!(
+        "must be 1 to {AGGREGATE_ID_BYTES_MAX} bytes of printable text without white space"
+    ))
+}
+
+/// Whether a character leaves a mark: no white space, no control, none of the invisible ones that make two ids look like one.
+fn is_visible(letter: char) -> bool {
+    let invisible = matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');
+    !letter.is_control() && !letter.is_whitespace() && !invisible
+}
+
+/// A payload: JSON text that the consumer will read back.
+///
+/// # Errors
+/// The rule in words.
+pub fn check_payload(text: &str, bytes_max: usize) -> Result<(), String> {
+    if text.len() > bytes_max {
+        return Err(format!(
+            "has {} bytes; at most {bytes_max} are allowed",
+            text.len()
+        ));
+    }
+    // Before the parser, which recurses.
+    if json_depth(text) > PAYLOAD_DEPTH_MAX {
+        return Err(format!("is nested deeper than {PAYLOAD_DEPTH_MAX}"));
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(
+            "cannot be read back: a number out of range, or half of a surrogate pair".to_owned(),
+        ),
+    }
+}
+
+fn check_timestamp(text: &str) -> Result<String, String> {
+    // RFC 3339 knows the years 0 to 9999 only.
+    match text.parse::<Timestamp>() {
+        Ok(time) if (0..=9999).contains(&jiff::tz::Offset::UTC.to_datetime(time).year()) => {
+            Ok(DateTimePrinter::new()
+                .precision(Some(3))
+                .timestamp_to_string(&time))
+        }
+        _ => Err(
+            "must be a time with its offset (RFC 3339), such as 2026-01-31T12:00:00Z".to_owned(),
+        ),
+    }
+}
+
+fn check_mime_type(text: &str) -> Result<String, String> {
+    let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let halves = text.split_once('/');
+    let whole = halves.is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty());
+    if whole && printable && text.len() <= MIME_TYPE_BYTES_MAX {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "must be a media type such as application/json, at most {MIME_TYPE_BYTES_MAX} bytes"
+    ))
+}
+
+fn headers(raw: &RawValue) -> Result<Vec<(String, String)>, String> {
+    let members = members::of(raw.get())?;
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (name, raw) in members.all() {
+        let Ok(value) = text(raw) else {
+            return Err(format!(
+                "the value of {:?} must be a string",
+                members::short(&name)
+            ));
+        };
+        check_header(&name, &value)?;
+        if headers
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(&name))
+        {
+            return Err(format!("{:?} stands twice", members::short(&name)));
+        }
+        headers.push((name, value));
+    }
+    if headers.len() > HEADERS_MAX {
+        return Err(format!(
+            "has {} members; at most {HEADERS_MAX} are allowed",
+            headers.len()
+        ));
+    }
+    Ok(headers)
+}
+
+fn check_header(name: &str, value: &str) -> Result<(), String> {
+    let fits = |text: &str| text.len() <= HEADER_BYTES_MAX;
+    if name.is_empty() || !fits(name) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!(
+            "names must be 1 to {HEADER_BYTES_MAX} printable ASCII characters without spaces"
+        ));
+    }
+    if !fits(value) || value.chars().any(char::is_control) {
+        return Err(format!(
+            "the value of {:?} must be at most {HEADER_BYTES_MAX} bytes without control characters",
+            members::short(name)
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! The shapes of bodies, as JSON Schema.
+//!
+//! Limits are those of the code that checks them; what a schema cannot say (bytes instead of characters, `EVENT_MAX_BYTES`) stands in
+//! words.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::entry_codec::{
+    AGGREGATE_ID_BYTES_MAX, EVENT_NAME_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX,
+};
+use crate::domain::outgoing::{ERRORS_LISTED_MAX, EVENTS_MAX, MIME_TYPE_BYTES_MAX};
+
+/// A reference to a schema by its name.
+pub(super) fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// All of them, by name.
+pub(super) fn all() -> Value {
+    let mut all = of_requests();
+    all.extend(of_answers());
+    all.extend(of_health());
+    Value::Object(all)
+}
+
+/// The object that the macro has made.
+fn members(object: Value) -> Map<String, Value> {
+    match object {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+fn of_requests() -> Map<String, Value> {
+    let event_name = format!("^[A-Za-z0-9._:/@+-]{{1,{EVENT_NAME_BYTES_MAX}}}$");
+    // Bytes count, not characters: only ASCII is sure to fit.
+    let aggregate_id = json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": AGGREGATE_ID_BYTES_MAX,
+        "pattern": "^[!-~]+$",
+        "description": "Events of one aggregate are handled in order. Any printable text without white space, at most 255 bytes of UTF-8; the pattern shows its ASCII part.",
+        "example": "order-42",
+    });
+    let mime_type = json!({
+        "type": "string",
+        "maxLength": MIME_TYPE_BYTES_MAX,
+        "pattern": "^[!-~]+/[!-~]+$",
+        "default": "application/json",
+    });
+    let time = json!({ "type": "string", "format": "date-time" });
+    members(json!({
+        "Events": {
+            "oneOf": [
+                reference("Event"),
+                { "type": "array", "items": reference("Event"), "minItems": 1, "maxItems": EVENTS_MAX },
+            ],
+        },
+        "Event": {
+            "type": "object",
+            "required": ["event", "aggregateId"],
+            "additionalProperties": false,
+            "properties": {
+                "event": { "type": "string", "pattern": event_name, "example": "order.created" },
+                "aggregateId": aggregate_id,
+                "payload": { "description": "Any JSON; null when missing.", "example": { "amount": 1 } },
+                "headers": {
+                    "type": "object",
+                    "maxProperties": HEADERS_MAX,
+                    "propertyNames": { "pattern": "^[!-~]+$", "minLength": 1, "maxLength": HEADER_BYTES_MAX },
+                    "additionalProperties": { "type": "string", "maxLength": HEADER_BYTES_MAX, "pattern": "^[ -~]*$" },
+                    "description": "Names are unique, in any case. correlation-id is added unless it is there.",
+                },
+                "mimeType": mime_type,
+                "timestamp": time,
+            },
+        },
+        "CloudEvent": {
+            "type": "object",
+            "required": ["specversion", "id", "source", "type"],
+            "anyOf": [{ "required": ["subject"] }, { "required": ["aggregateid"] }],
+            "description": "type becomes event; aggregateid, else subject, aggregateId; data payload; the rest headers beginning with ce-.",
+            "properties": {
+                "specversion": { "const": "1.0" },
+                "id": { "type": "string", "minLength": 1, "maxLength": HEADER_BYTES_MAX, "pattern": "^[ -~]+$" },
+                "source": { "type": "string", "minLength": 1, "maxLength": HEADER_BYTES_MAX, "pattern": "^[!-~]+$", "example": "/shop" },
+                "type": { "type": "string", "pattern": event_name, "example": "order.created" },
+                "subject": aggregate_id,
+                "aggregateid": aggregate_id,
+                "time": time,
+                "datacontenttype": mime_type,
+                "dataschema": { "type": "string", "maxLength": HEADER_BYTES_MAX, "pattern": "^[!-~]+$" },
+                "data": { "description": "Any JSON." },
+            },
+            "propertyNames": { "pattern": "^[a-z0-9]+$", "maxLength": 20 },
+            "maxProperties": 24,
+            "additionalProperties": { "type": ["string", "boolean"], "maxLength": HEADER_BYTES_MAX, "pattern": "^[ -~]*$" },
+        },
+        "CloudEvents": {
+            "type": "array",
+            "items": reference("CloudEvent"),
+            "minItems": 1,
+            "maxItems": EVENTS_MAX,
+        },
+    }))
+}
+
+fn of_answers() -> Map<String, Value> {
+    members(json!({
+        "Published": {
+            "type": "object",
+            "required": ["stream", "count", "streamIds"],
+            "properties": {
+                "stream": { "type": "string" },
+                "count": { "type": "integer", "minimum": 1, "maximum": EVENTS_MAX },
+                "streamIds": {
+                    "type": "array",
+                    "items": { "type": "string", "pattern": "^[0-9]+-[0-9]+$" },
+                    "minItems": 1,
+                    "maxItems": EVENTS_MAX,
+                },
+            },
+        },
+        "Problem": {
+            "type": "object",
+            "description": "RFC 9457",
+            "required": ["type", "title", "status", "detail", "correlationId"],
+            "properties": {
+                "type": { "type": "string" },
+                "title": { "type": "string" },
+                "status": { "type": "integer" },
+                "detail": { "type": "string" },
+                "correlationId": { "type": "string" },
+            },
+        },
+        "InvalidEvents": {
+            "allOf": [reference("Problem")],
+            "type": "object",
+            "properties": {
+                "reason": { "const": "idempotency-key-reused" },
+                "errorsTotal": { "type": "integer", "minimum": 1 },
+                "errors": {
+                    "type": "array",
+                    "maxItems": ERRORS_LISTED_MAX,
+                    "items": {
+                        "type": "object",
+                        "required": ["index", "field", "message"],
+                        "properties": {
+                            "index": { "type": "integer", "minimum": 0 },
+                            "field": { "type": "string" },
+                            "message": { "type": "string" },
+                        },
+                    },
+                },
+            },
+        },
+        "Unavailable": {
+            "allOf": [reference("Problem")],
+            "type": "object",
+            "properties": {
+                "reason": { "type": "string", "description": "outcome-unknown, queue-full, or a code of health" },
+            },
+        },
+        "TestEvent": {
+            "type": "object",
+            "required": ["success", "message", "stream", "streamId"],
+            "properties": {
+                "success": { "const": true },
+                "message": { "type": "string" },
+                "stream": { "type": "string" },
+                "streamId": { "type": "string" },
+            },
+        },
+        "TooManyTestEvents": {
+            "type": "object",
+            "required": ["success", "error", "retryAfter"],
+            "properties": {
+                "success": { "const": false },
+                "error": { "type": "string" },
+                "retryAfter": { "type": "integer", "minimum": 1 },
+            },
+        },
+    }))
+}
+
+fn of_health() -> Map<String, Value> {
+    let timestamp = json!({ "type": "string" });
+    members(json!({
+        "Ready": {
+            "type": "object",
+            "required": ["status", "timestamp"],
+            "properties": {
+                "status": { "enum": ["ready", "not_ready"] },
+                "reason": { "type": "string" },
+                "reasons": { "type": "array", "items": { "type": "string" } },
+                "timestamp": timestamp,
+            },
+        },
+        "Health": {
+            "type": "object",
+            "required": ["status", "timestamp", "service", "checks", "reasons", "stream", "group"],
+            "properties": {
+                "status": { "enum": ["healthy", "degraded", "unhealthy"] },
+                "timestamp": timestamp,
+                "service": { "type": "object" },
+                "checks": { "type": "object" },
+                "reasons": { "type": "array", "items": { "type": "string" } },
+                "stream": { "type": "string" },
+                "group": { "type": "string" },
+            },
+        },
+        "Root": {
+            "type": "object",
+            "required": ["service", "version", "software", "links"],
+            "properties": {
+                "links": {
+                    "type": "array",
+                    "items": { "type": "object", "required": ["path", "methods"] },
+                },
+            },
+        },
+        "Object": { "type": "object" },
+        "Text": { "type": "string" },
+    }))
+}
