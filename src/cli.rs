@@ -1,10 +1,11 @@
-//! The command line: what `weir`, `weir check`, `weir healthcheck`, `--help` and `--version` do.
+//! The command line: what `weir`, `weir check`, `weir healthcheck`, `weir publish`, `--help` and `--version` do.
 //!
 //! Results go to standard output, messages to standard error. Only the binary's `main` calls [`main`]; what "run" means is
 //! handed in, so that nothing here knows of threads or Redis.
 
 pub mod arguments;
 pub mod health_check;
+pub mod publish;
 
 use std::env;
 use std::ffi::OsString;
@@ -51,6 +52,7 @@ pub fn execute(
             Ok(line) => answer(out, err, &format!("{line}\n"), ExitStatus::Success),
             Err(error) => answer(out, err, &format!("{error}\n"), ExitStatus::No),
         },
+        Command::Publish(what) => publish::main(&what, environment, out, err),
         Command::Check => match config::load(environment) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
@@ -142,6 +144,11 @@ Usage:
       --live                ask whether it is alive instead
       --port PORT           at this port instead of SERVICE_PORT
       --url URL             at http://ADDRESS:PORT instead; ADDRESS is an IP address or localhost
+  weir publish              publish events from standard input, one JSON object a line; writes their entry ids
+      --event NAME          publish this one instead
+      --aggregate-id ID     what it happened to; goes with --event
+      --payload JSON        its payload; null without it
+      --header NAME=VALUE   a header of it; may be given several times
 
 Options:
   -h, --help                show this

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use lexopt::{Arg, Parser};
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::health_check::{Question, Target};
 use crate::config::closest;
@@ -18,10 +20,21 @@ pub enum Command {
     Check,
     /// Ask a running service for its health.
     HealthCheck(Question),
+    /// Publish events.
+    Publish(PublishEvent),
     /// Show the help.
     Help,
     /// Show the version.
     Version,
+}
+
+/// What is to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublishEvent {
+    /// What standard input says, one event a line.
+    Input,
+    /// The event of the arguments, as the JSON text of one event.
+    One(String),
 }
 
 /// Arguments that are not understood.
@@ -55,9 +68,14 @@ impl fmt::Display for UsageError {
 impl std::error::Error for UsageError {}
 
 /// Every word we know, without its dashes, and how it is written.
-const WORDS: [(&str, &str); 7] = [
+const WORDS: [(&str, &str); 12] = [
     ("check", "weir check"),
     ("healthcheck", "weir healthcheck"),
+    ("publish", "weir publish"),
+    ("event", "--event"),
+    ("aggregate-id", "--aggregate-id"),
+    ("payload", "--payload"),
+    ("header", "--header"),
     ("help", "--help"),
     ("version", "--version"),
     ("live", "--live"),
@@ -78,6 +96,7 @@ where
     let mut live = false;
     let mut port: Option<u16> = None;
     let mut url: Option<SocketAddr> = None;
+    let mut event = EventArguments::default();
     while let Some(argument) = parser
         .next()
         .map_err(|error| UsageError::new(error.to_string()))?
@@ -88,10 +107,23 @@ where
             Arg::Long("live") => live = true,
             Arg::Long("port") => once(&mut port, "--port", parse_port(&value(&mut parser)?)?)?,
             Arg::Long("url") => once(&mut url, "--url", parse_url(&value(&mut parser)?)?)?,
+            Arg::Long("event") => once(&mut event.name, "--event", text(&mut parser, "--event")?)?,
+            Arg::Long("aggregate-id") => once(
+                &mut event.aggregate_id,
+                "--aggregate-id",
+                text(&mut parser, "--aggregate-id")?,
+            )?,
+            Arg::Long("payload") => once(
+                &mut event.payload,
+                "--payload",
+                text(&mut parser, "--payload")?,
+            )?,
+            Arg::Long("header") => event.headers.push(text(&mut parser, "--header")?),
             Arg::Value(word) if subcommand.is_none() => {
                 subcommand = Some(match word.to_str() {
                     Some("check") => "check",
                     Some("healthcheck") => "healthcheck",
+                    Some("publish") => "publish",
                     _ => return Err(unknown(&word)),
                 });
             }
@@ -108,15 +140,75 @@ where
         (None, Some(port)) => Target::Port(port),
         (None, None) => Target::Environment,
     };
+    if subcommand != Some("publish") && event != EventArguments::default() {
+        return Err(UsageError::new(
+            "--event, --aggregate-id, --payload and --header belong to weir publish",
+        ));
+    }
     match subcommand {
         Some("healthcheck") => Ok(Command::HealthCheck(Question { live, target })),
         _ if live || target != Target::Environment => Err(UsageError {
             what: "--live, --port and --url belong to weir healthcheck".to_owned(),
             hint: None,
         }),
+        Some("publish") => event.understand().map(Command::Publish),
         Some(_) => Ok(Command::Check),
         None => Ok(Command::Run),
     }
+}
+
+/// The event of the arguments, as it is typed.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct EventArguments {
+    name: Option<String>,
+    aggregate_id: Option<String>,
+    payload: Option<String>,
+    headers: Vec<String>,
+}
+
+impl EventArguments {
+    fn understand(self) -> Result<PublishEvent, UsageError> {
+        let (name, aggregate_id) = match (self.name, self.aggregate_id) {
+            (Some(name), Some(aggregate_id)) => (name, aggregate_id),
+            (None, None) if self.payload.is_none() && self.headers.is_empty() => {
+                return Ok(PublishEvent::Input);
+            }
+            _ => {
+                let what = "an event needs both --event and --aggregate-id; without any of them events are read from standard input";
+                return Err(UsageError::new(what));
+            }
+        };
+        let payload: Box<RawValue> =
+            serde_json::from_str(self.payload.as_deref().unwrap_or("null")).map_err(|_| {
+                UsageError {
+                    what: "--payload is not JSON".to_owned(),
+                    hint: Some("a text needs quotes of its own: --payload '\"text\"'".to_owned()),
+                }
+            })?;
+        let headers: Vec<String> = self
+            .headers
+            .iter()
+            .map(|header| match header.split_once('=') {
+                Some((name, value)) => Ok(format!("{}:{}", json!(name), json!(value))),
+                None => Err(UsageError::new(format!(
+                    "--header is {header:?}; allowed: NAME=VALUE"
+                ))),
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(PublishEvent::One(format!(
+            r#"{{"event":{},"aggregateId":{},"payload":{},"headers":{{{}}}}}"#,
+            json!(name),
+            json!(aggregate_id),
+            payload.get(),
+            headers.join(",")
+        )))
+    }
+}
+
+fn text(parser: &mut Parser, name: &str) -> Result<String, UsageError> {
+    value(parser)?
+        .into_string()
+        .map_err(|_| UsageError::new(format!("{name} is not UTF-8")))
 }
 
 fn value(parser: &mut Parser) -> Result<OsString, UsageError> {
@@ -209,10 +301,22 @@ mod tests {
 
     #[test]
     fn commands_and_options_are_understood() {
+        let one = |text: &str| Command::Publish(PublishEvent::One(text.to_owned()));
         let local = |port| Target::Address(SocketAddr::from(([127, 0, 0, 1], port)));
         for (line, command) in [
             ("", Command::Run),
             ("check", Command::Check),
+            ("publish", Command::Publish(PublishEvent::Input)),
+            (
+                "publish --event a --aggregate-id=b",
+                one(r#"{"event":"a","aggregateId":"b","payload":null,"headers":{}}"#),
+            ),
+            (
+                r#"publish --event a" --aggregate-id b --payload {"x":[1.0]} --header c=d=e --header f="#,
+                one(
+                    r#"{"event":"a\"","aggregateId":"b","payload":{"x":[1.0]},"headers":{"c":"d=e","f":""}}"#,
+                ),
+            ),
             ("-h", Command::Help),
             ("--help", Command::Help),
             ("check --help", Command::Help),
@@ -322,6 +426,43 @@ mod tests {
             "healthcheck --live=1",
         ] {
             assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_event_is_named() {
+        for (line, text) in [
+            (
+                "publish --event a",
+                "an event needs both --event and --aggregate-id; without any of them events are read from standard input",
+            ),
+            (
+                "publish --payload 1",
+                "an event needs both --event and --aggregate-id; without any of them events are read from standard input",
+            ),
+            (
+                "publish --event a --aggregate-id b --payload {",
+                "--payload is not JSON; a text needs quotes of its own: --payload '\"text\"'",
+            ),
+            (
+                "publish --event a --aggregate-id b --header c",
+                "--header is \"c\"; allowed: NAME=VALUE",
+            ),
+            ("publish --event a --event b", "--event is given twice"),
+            (
+                "check --event a",
+                "--event, --aggregate-id, --payload and --header belong to weir publish",
+            ),
+            (
+                "publish --port 80",
+                "--live, --port and --url belong to weir healthcheck",
+            ),
+            (
+                "publsh",
+                "unknown argument \"publsh\"; did you mean weir publish?",
+            ),
+        ] {
+            assert_eq!(parsed(line).unwrap_err().to_string(), text, "{line}");
         }
     }
 

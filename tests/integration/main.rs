@@ -30,6 +30,7 @@ mod link;
 mod logs;
 mod names;
 mod parked;
+mod publish_command;
 mod publisher;
 mod readme;
 mod refusals;
