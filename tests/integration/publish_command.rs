@@ -1,6 +1,6 @@
 //! `weir publish`: arguments and standard input, bounded batches, and how it ends.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Output, Stdio};
 
 use crate::support::TestRedis;
@@ -183,4 +183,50 @@ fn each_end_has_its_status() {
     assert_eq!(right().variable("SERVICE_NAME", "").run("").0, 78);
     redis.run::<()>(&["SET", "text", "value"]);
     assert_eq!(right().variable("STREAM", "text").run("").0, 78);
+}
+
+#[test]
+fn a_frozen_redis_leaves_the_outcome_open_and_says_so() {
+    let mut redis = TestRedis::start();
+    // It answers the first batch and then no more.
+    let (mut child, mut stdin, mut out) = {
+        let mut command = publish(redis.port(), &[]).0;
+        command
+            .env("REDIS_REPLY_TIMEOUT_MS", "300")
+            .env("CLAIM_IDLE_MS", "1000");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        (child, stdin, out)
+    };
+    let batch: String = (0..1000).map(|_| line("order-1")).collect();
+    stdin.write_all(batch.as_bytes()).unwrap();
+    let mut id = String::new();
+    for _ in 0..1000 {
+        id.clear();
+        out.read_line(&mut id).unwrap();
+    }
+    assert_eq!(redis.entries(STREAM).last().unwrap().id, id.trim());
+    redis.freeze();
+    let _ = stdin.write_all(batch.as_bytes());
+    drop(stdin);
+    let mut errors = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut errors)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(69), "{errors}");
+    assert!(errors.contains("lines 1001 to 2000"), "{errors}");
+    assert!(
+        errors.contains("1000 events were published before"),
+        "{errors}"
+    );
+    redis.thaw();
+    assert!(matches!(redis.length(STREAM), 1000 | 2000));
 }

@@ -4,8 +4,8 @@
 //! the media type, `data` (or the text of `data_base64`) the payload. Everything else is kept as headers: `ce-id`, `ce-source`,
 //! `ce-specversion` and so on; `traceparent` and `tracestate` under their own names.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Number, Value};
 
 use super::members::{Members, short};
 use super::{
@@ -25,6 +25,8 @@ pub(super) fn read(
     faults: &mut Faults,
 ) -> Option<OutgoingEvent> {
     let before = faults.total;
+    // The JSON format says so: an attribute that is null is one that is missing.
+    members.drop_null(&["data", "data_base64"]);
     let mut headers = Vec::new();
     for (name, check) in [
         ("specversion", version as fn(&str) -> Result<String, String>),
@@ -40,6 +42,12 @@ pub(super) fn read(
     let mime_type = optional(&mut members, "datacontenttype", check_mime_type, faults);
     let aggregate_id = aggregate_id(&mut members, faults);
     let payload = payload(&mut members, payload_bytes_max, &mut headers, faults);
+    for name in ["subject", "dataschema"] {
+        let any = |text: &str| Ok(text.to_owned());
+        if let Some(value) = optional(&mut members, name, any, faults) {
+            add(name, value, &mut headers, faults);
+        }
+    }
     for (name, raw) in members.all() {
         attribute(&name, raw, &mut headers, faults);
     }
@@ -116,7 +124,7 @@ fn payload(
     Some(raw.to_owned())
 }
 
-/// Any other attribute: lower-case letters and digits by name, a string, a boolean or a whole number.
+/// Any other attribute: lower-case letters and digits by name, a string, a boolean or a 32-bit integer.
 fn attribute(name: &str, raw: &RawValue, headers: &mut Vec<(String, String)>, faults: &mut Faults) {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     if name.is_empty() || !name.bytes().all(good) {
@@ -127,20 +135,25 @@ fn attribute(name: &str, raw: &RawValue, headers: &mut Vec<(String, String)>, fa
         return;
     }
     let value = match serde_json::from_str::<Value>(raw.get()) {
-        // The JSON format says so: null is as good as missing.
-        Ok(Value::Null) => return,
-        Ok(Value::String(text)) => text,
-        Ok(Value::Bool(yes)) => yes.to_string(),
-        Ok(Value::Number(number)) if !number.is_f64() => number.to_string(),
-        _ => {
-            faults.note(
-                &short(name),
-                "must be a string, a boolean or a whole number, as every attribute",
-            );
-            return;
-        }
+        Ok(Value::String(text)) => Some(text),
+        Ok(Value::Bool(yes)) => Some(yes.to_string()),
+        Ok(Value::Number(number)) => integer(&number).map(|number| number.to_string()),
+        _ => None,
+    };
+    let Some(value) = value else {
+        let rule = "must be a string, a boolean or a 32-bit integer, as every attribute";
+        faults.note(&short(name), rule);
+        return;
     };
     add(name, value, headers, faults);
+}
+
+/// The specification's integers have 32 bits; JSON knows no difference between 7 and 7.0.
+fn integer(number: &Number) -> Option<i32> {
+    let whole = number
+        .as_f64()
+        .filter(|number| number.fract() == 0.0 && number.abs() <= f64::from(u32::MAX))?;
+    format!("{whole:.0}").parse().ok()
 }
 
 fn add(name: &str, value: String, headers: &mut Vec<(String, String)>, faults: &mut Faults) {

@@ -30,6 +30,12 @@ impl<'a> Members<'a> {
         self.pairs.iter().any(|(known, _)| known == name)
     }
 
+    /// Forgets the members that are null, except those named.
+    pub(super) fn drop_null(&mut self, except: &[&str]) {
+        self.pairs
+            .retain(|(name, raw)| raw.get() != "null" || except.contains(&name.as_str()));
+    }
+
     /// All that are left, in order.
     pub(super) fn all(self) -> Vec<(String, &'a RawValue)> {
         self.pairs

@@ -311,7 +311,7 @@ fn a_cloud_event_becomes_an_event_and_loses_nothing() {
         ("mimeType", "application/json"),
         (
             "headers",
-            r#"{"ce-specversion":"1.0","ce-id":"7","ce-source":"/shop","traceparent":"00-1-2-01","ce-dataschema":"x:y","ce-retry":"true","ce-level":"3"}"#,
+            r#"{"ce-specversion":"1.0","ce-id":"7","ce-source":"/shop","ce-dataschema":"x:y","traceparent":"00-1-2-01","ce-retry":"true","ce-level":"3"}"#,
         ),
     ];
     assert_eq!(
@@ -376,13 +376,36 @@ fn a_cloud_event_keeps_its_own_rules_too() {
         (cloud(r#","Upper":"x""#), "Upper: is no name"),
         (
             cloud(r#","x":1.5"#),
-            "x: must be a string, a boolean or a whole number",
+            "x: must be a string, a boolean or a 32-bit integer",
         ),
         (
             cloud(r#","x":{}"#),
-            "x: must be a string, a boolean or a whole number",
+            "x: must be a string, a boolean or a 32-bit integer",
         ),
         (cloud(r#","time":"now""#), "time: must be a time"),
+        (cloud(r#","x":-2147483648,"y":7.0"#), ""),
+        (
+            cloud(r#","x":2147483648"#),
+            "x: must be a string, a boolean or a 32-bit integer",
+        ),
+        (
+            cloud(r#","x":1e300"#),
+            "x: must be a string, a boolean or a 32-bit integer",
+        ),
+        (
+            cloud(r#","dataschema":true"#),
+            "dataschema: must be a string",
+        ),
+        (
+            cloud(r#","aggregateid":"a""#).replace("\"s\"", "7"),
+            "subject: must be a string",
+        ),
+        (cloud(r#","time":null,"aggregateid":null"#), ""),
+        (cloud("").replace("\"s\"", "null"), "subject: is required"),
+        (
+            cloud(r#","data_base64":null"#),
+            "data_base64: must be a string",
+        ),
         (cloud(r#","type":"b""#), "item: \"type\" stands twice"),
         (
             cloud(&format!(r#","data":"{}""#, "x".repeat(99))),

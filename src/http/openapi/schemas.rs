@@ -31,6 +31,11 @@ fn members(object: Value) -> Map<String, Value> {
     }
 }
 
+/// The same, or null.
+fn nullable(schema: &Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "null" }] })
+}
+
 fn of_requests() -> Map<String, Value> {
     let event_name = format!("^[A-Za-z0-9._:/@+-]{{1,{EVENT_NAME_BYTES_MAX}}}$");
     // Bytes count, not characters: only ASCII is sure to fit.
@@ -45,9 +50,12 @@ fn of_requests() -> Map<String, Value> {
     let mime_type = json!({
         "type": "string",
         "maxLength": MIME_TYPE_BYTES_MAX,
-        "pattern": "^[!-~]+/[!-~]+$",
+        "pattern": "^[ -.0-~]+/[ -~]+$",
         "default": "application/json",
     });
+    let attribute = nullable(
+        &json!({ "type": "string", "maxLength": HEADER_BYTES_MAX, "pattern": "^[ -~]*$" }),
+    );
     let time = json!({ "type": "string", "format": "date-time" });
     members(json!({
         "Events": {
@@ -78,23 +86,28 @@ fn of_requests() -> Map<String, Value> {
         "CloudEvent": {
             "type": "object",
             "required": ["specversion", "id", "source", "type"],
-            "anyOf": [{ "required": ["subject"] }, { "required": ["aggregateid"] }],
+            "anyOf": [
+                { "required": ["aggregateid"], "properties": { "aggregateid": aggregate_id } },
+                { "required": ["subject"], "properties": { "subject": aggregate_id, "aggregateid": { "type": "null" } } },
+            ],
+            "not": { "required": ["data", "data_base64"] },
             "description": "type becomes event; aggregateid, else subject, aggregateId; data payload; the rest headers beginning with ce-.",
             "properties": {
                 "specversion": { "const": "1.0" },
                 "id": { "type": "string", "minLength": 1, "maxLength": HEADER_BYTES_MAX, "pattern": "^[ -~]+$" },
                 "source": { "type": "string", "minLength": 1, "maxLength": HEADER_BYTES_MAX, "pattern": "^[!-~]+$", "example": "/shop" },
                 "type": { "type": "string", "pattern": event_name, "example": "order.created" },
-                "subject": aggregate_id,
-                "aggregateid": aggregate_id,
-                "time": time,
-                "datacontenttype": mime_type,
-                "dataschema": { "type": "string", "maxLength": HEADER_BYTES_MAX, "pattern": "^[!-~]+$" },
+                "subject": attribute,
+                "aggregateid": nullable(&aggregate_id),
+                "time": nullable(&time),
+                "datacontenttype": nullable(&mime_type),
+                "dataschema": attribute,
                 "data": { "description": "Any JSON." },
+                "data_base64": { "type": "string", "contentEncoding": "base64" },
             },
-            "propertyNames": { "pattern": "^[a-z0-9]+$", "maxLength": 20 },
+            "propertyNames": { "pattern": "^([a-z0-9]+|data_base64)$", "maxLength": HEADER_BYTES_MAX - "ce-".len() },
             "maxProperties": 24,
-            "additionalProperties": { "type": ["string", "boolean"], "maxLength": HEADER_BYTES_MAX, "pattern": "^[ -~]*$" },
+            "additionalProperties": { "anyOf": [attribute, { "type": "boolean" }, { "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX }] },
         },
         "CloudEvents": {
             "type": "array",

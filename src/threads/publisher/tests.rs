@@ -357,3 +357,22 @@ fn a_restarted_publisher_goes_on_with_the_same_queue() {
     assert_eq!(answers.len(), BATCH_MAX + 1);
     assert_eq!(answers.last().unwrap().outcome, published(0));
 }
+
+#[test]
+fn what_waits_has_a_weight_and_what_is_answered_has_none() {
+    let scales = Scales::default();
+    let rig = rig([Act::Write(done)]);
+    let all = scales.put(QUEUE_BYTES_MAX).unwrap();
+    assert!(scales.put(1).is_none());
+    let request = rig.request("a", clock::now()).weighing(all);
+    rig.queue.try_send(request).unwrap();
+    let (answers, _) = rig.run_to_the_end();
+    assert_eq!(answers.len(), 1);
+    let half = scales.put(QUEUE_BYTES_MAX / 2).unwrap();
+    assert!(scales.put(QUEUE_BYTES_MAX / 2 + 1).is_none());
+    let rest = scales.put(QUEUE_BYTES_MAX / 2);
+    assert!(rest.is_some());
+    drop((half, rest));
+    assert!(scales.put(QUEUE_BYTES_MAX).is_some());
+    assert!(scales.put(usize::MAX).is_none());
+}
