@@ -6,6 +6,7 @@
 pub mod arguments;
 pub mod health_check;
 pub mod publish;
+mod schedules;
 
 use std::env;
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use crate::config::document::{effective_text, help_text};
 use crate::config::{self, Loaded, Origin};
 use crate::exit_status::ExitStatus;
+use crate::runtime::clock;
 
 pub use arguments::{Command, UsageError, parse};
 
@@ -125,8 +127,12 @@ fn check_report(loaded: &Loaded) -> String {
         1 => "1 warning".to_owned(),
         count => format!("{count} warnings"),
     };
+    let mut schedules = schedules::preview(&loaded.settings.schedules, clock::unix_ms());
+    if !schedules.is_empty() {
+        schedules.insert(0, '\n');
+    }
     format!(
-        "{}\nThe configuration is valid: {set} of {} variables set, {warnings}. Nothing was connected to.\n",
+        "{}{schedules}\nThe configuration is valid: {set} of {} variables set, {warnings}. Nothing was connected to.\n",
         effective_text(&loaded.origins),
         loaded.origins.len()
     )
@@ -139,7 +145,7 @@ Puts a Redis Stream to work: consumes it through a consumer group, publishes, an
 
 Usage:
   weir                      run the service until SIGTERM or SIGINT
-  weir check                check the configuration without connecting, and show it with where each value comes from
+  weir check                check the configuration without connecting, and show it: where each value comes from, when schedules tick
   weir healthcheck          ask the service on this machine whether it is ready; ends with 0 or 1 within {} s
       --live                ask whether it is alive instead
       --port PORT           at this port instead of SERVICE_PORT

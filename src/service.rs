@@ -309,6 +309,7 @@ impl Running {
             target: CONTEXT, version = env!("CARGO_PKG_VERSION"), serviceVersion = self.settings.service.version.as_str(),
             group = self.keys.group.as_str(), consumer = consumer.as_str(), stream = self.keys.stream.as_str(),
             port = self.address.port(), testEvents = interval.is_some(), testEventIntervalMs = interval,
+            schedules = self.settings.schedules.len(),
             startMs = clock::now() - self.started;
             "running"
         );

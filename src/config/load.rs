@@ -9,6 +9,7 @@ use super::api_keys;
 use super::problems::{ConfigErrors, Warning};
 use super::reader::{Effective, Origin, Reader, Refused};
 use super::redis_link;
+use super::schedules::schedules;
 use super::settings::{
     ConsumerSettings, DeliverySettings, HttpSettings, LogSettings, PublishingSettings,
     ServiceIdentity, Settings, StartSettings,
@@ -72,6 +73,12 @@ fn settings(reader: &mut Reader) -> Result<Settings, Refused> {
     let log = log(reader);
     let start = start(reader);
     let test_event_interval = reader.value(&table::TEST_EVENT_INTERVAL_MS);
+    let event_max_bytes = delivery
+        .as_ref()
+        .ok()
+        .map(|delivery| delivery.event_max_bytes);
+    let schedules = schedules(reader, event_max_bytes);
+    let delayed_max = reader.value(&table::DELAYED_MAX);
     let shutdown_timeout = reader.value(&table::SHUTDOWN_TIMEOUT_MS);
     let shutdown_delay = reader.value(&table::SHUTDOWN_DELAY_MS);
     if let (Ok(delay), Ok(timeout)) = (shutdown_delay, shutdown_timeout)
@@ -93,6 +100,8 @@ fn settings(reader: &mut Reader) -> Result<Settings, Refused> {
         log: log?,
         start: start?,
         test_event_interval: test_event_interval?,
+        schedules: schedules?,
+        delayed_max: delayed_max?,
         shutdown_timeout: shutdown_timeout?,
         shutdown_delay: shutdown_delay?,
     })

@@ -10,6 +10,7 @@ mod problems;
 mod reader;
 mod redis_link;
 pub mod rules;
+mod schedules;
 pub mod settings;
 mod suggest;
 pub mod table;

@@ -186,7 +186,7 @@ fn is_absent(path: &Path) -> bool {
 }
 
 /// Whether a file can be read now, or the words that say why not.
-fn check_file(path: &Path) -> Result<fs::Metadata, String> {
+pub(super) fn check_file(path: &Path) -> Result<fs::Metadata, String> {
     // Asked first: opening a named pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
     if !metadata.is_file() {

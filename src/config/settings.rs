@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
+use crate::domain::schedule::Schedule;
 use crate::domain::wire::WireFormat;
 
 /// Everything the environment decides, checked.
@@ -33,6 +34,10 @@ pub struct Settings {
     pub start: StartSettings,
     /// Interval of the scheduled test event; `None` when it is switched off.
     pub test_event_interval: Option<Duration>,
+    /// `SCHEDULES_FILE`, read; without the test event.
+    pub schedules: Vec<Schedule>,
+    /// `DELAYED_MAX`: delayed events that may wait on the stream.
+    pub delayed_max: u64,
     /// One deadline for the whole drain (`SHUTDOWN_TIMEOUT_MS`).
     pub shutdown_timeout: Duration,
     /// How long everything goes on after readiness turned 503 (`SHUTDOWN_DELAY_MS`).

@@ -228,6 +228,13 @@ variables! {
     // The trigger takes one event a second; ten times that is as much as a test event should ever be.
     TEST_EVENT_INTERVAL_MS: Interval = Interval { min: 100, max: DAY_MS }, Process, Value("10000"),
         "Time between scheduled test events";
+    SCHEDULES_FILE: Path = Path { allowed: "the path of a readable file, at most 1048576 bytes of JSON" }, Process, Unset("none"),
+        "File of schedules: events that are published at set times, read at start",
+        empty_is_unset(), also_called(&["SCHEDULE_FILE", "SCHEDULES", "CRON_FILE"]);
+    // An event of 10 KiB each makes a gigabyte of Redis at this default; a hundred times that is past any single server.
+    DELAYED_MAX: Integer<u64> = Integer::new(0, 10_000_000, "events").zero("refuses every delayed event"), Process, Value("100000"),
+        "Delayed events that may wait on a stream; one more is refused",
+        also_called(&["DELAYED_MAX_LENGTH", "MAX_DELAYED"]);
     // A drain needs time for one write to Redis at the very least.
     SHUTDOWN_TIMEOUT_MS: Milliseconds = Milliseconds { min: 500, max: HOUR_MS }, Process, Value("30000"),
         "Longest time from the signal to the end";
@@ -327,6 +334,7 @@ mod tests {
                 "86400000",
                 "86400001",
             ),
+            ("DELAYED_MAX", "-1", "0", "10000000", "10000001"),
             ("SHUTDOWN_TIMEOUT_MS", "499", "500", "3600000", "3600001"),
             ("SHUTDOWN_DELAY_MS", "-1", "0", "300000", "300001"),
         ] {

@@ -1,9 +1,10 @@
-//! Pure rules: values in, values out. No IO, no clock, no threads, no logging; imports std, serde, `serde_json` and jiff only.
+//! Pure rules: values in, values out. No IO, no clock, no threads, no logging; imports std, serde, `serde_json`, jiff and croner only.
 
 pub mod backoff;
 pub mod breaker;
 pub mod container_id;
 pub mod correlation;
+pub mod delayed;
 pub mod digest;
 pub mod disposition;
 pub mod entry_codec;
@@ -18,6 +19,7 @@ pub mod publishing;
 pub mod rate_limit;
 pub mod schedule;
 pub mod test_event;
+pub mod timed;
 pub mod timestamp;
 pub mod wire;
 

@@ -250,7 +250,7 @@ fn own(
     let payload = members.take("payload").map_or("null", RawValue::get);
     faults.check("payload", check_payload(payload, payload_bytes_max));
     let headers = match members.take("headers") {
-        Some(raw) => faults.check("headers", headers(raw)),
+        Some(raw) => faults.check("headers", headers(raw.get())),
         None => Some(Vec::new()),
     };
     for (name, _) in members.all() {
@@ -380,8 +380,12 @@ fn check_mime_type(text: &str) -> Result<String, String> {
     ))
 }
 
-fn headers(raw: &RawValue) -> Result<Vec<(String, String)>, String> {
-    let members = members::of(raw.get())?;
+/// Headers: the JSON text of an object of strings.
+///
+/// # Errors
+/// The rule in words.
+pub fn headers(json: &str) -> Result<Vec<(String, String)>, String> {
+    let members = members::of(json)?;
     let mut headers: Vec<(String, String)> = Vec::new();
     for (name, raw) in members.all() {
         let Ok(value) = text(raw) else {

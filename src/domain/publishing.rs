@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::entry_id::EntryId;
 use super::health::Reason;
+use super::timed::{Timed, TimedAnswer};
 
 /// The fields of an entry in the order they are written.
 pub type Fields = Vec<(&'static str, String)>;
@@ -18,6 +19,8 @@ pub enum Publication {
     Event(Fields),
     /// Events that are written all or not at all, in order, with no other entry between them.
     Batch(Batch),
+    /// A tick of a schedule, or something about delayed events.
+    Timed(Timed),
 }
 
 /// Events that belong together.
@@ -46,12 +49,13 @@ impl Publication {
         match self {
             Self::Event(_) => 1,
             Self::Batch(batch) => batch.events.len(),
+            Self::Timed(timed) => usize::from(!timed.fields().is_empty()),
         }
     }
 
     /// Memory it takes while it waits, bytes, about.
     pub fn bytes(&self) -> usize {
-        let of = |fields: &Fields| -> usize {
+        let of = |fields: &[(&'static str, String)]| -> usize {
             fields
                 .iter()
                 .map(|(_, value)| value.len() + FIELD_OVERHEAD_BYTES)
@@ -59,7 +63,8 @@ impl Publication {
         };
         match self {
             Self::Event(fields) => of(fields),
-            Self::Batch(batch) => batch.events.iter().map(of).sum(),
+            Self::Batch(batch) => batch.events.iter().map(|fields| of(fields)).sum(),
+            Self::Timed(timed) => of(timed.fields()),
         }
     }
 }
@@ -76,6 +81,8 @@ pub enum PublishOutcome {
         /// It is a repetition: they were written by the first of its kind, and nothing now.
         repeated: bool,
     },
+    /// The answer to something timed.
+    Timed(TimedAnswer),
     /// Something else was published under the same idempotency key. Nothing was written.
     KeyReused,
     /// Redis was away for as long as we wait. Nothing was written; trying again is safe.

@@ -93,7 +93,8 @@ pub(super) fn published(app: &App, ticket: &Ticket, outcome: &PublishOutcome) ->
             let detail = "Redis does not take the events, and nothing was published; the service's operator must act";
             unavailable(detail, why.code(), Some(RETRY_AFTER_PERSON_S), id)
         }
-        PublishOutcome::OutcomeUnknown => {
+        // The answer to something timed is never asked for from here.
+        PublishOutcome::OutcomeUnknown | PublishOutcome::Timed(_) => {
             let detail = "this was sent to Redis and no answer came: it may have been published or not. \
                           With the same Idempotency-Key it can be sent again without being published twice";
             unavailable(detail, OUTCOME_UNKNOWN, None, id)

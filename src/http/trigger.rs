@@ -104,9 +104,10 @@ pub(super) fn published(app: &App, ticket: &Ticket, outcome: &PublishOutcome) ->
             );
             unavailable(&detail, RETRY_AFTER_PERSON_S, id)
         }
-        // Two of these answer what is never asked from here; nothing is known of the event then either.
+        // Three of these answer what is never asked from here; nothing is known of the event then either.
         PublishOutcome::OutcomeUnknown
         | PublishOutcome::Batch { .. }
+        | PublishOutcome::Timed(_)
         | PublishOutcome::KeyReused => {
             let detail =
                 "the event was sent to Redis and no answer came: it may have been published or not";

@@ -17,12 +17,17 @@ pub struct Keys {
     pub lease_prefix: String,
     /// What the key of a remembered idempotency key begins with; a digest follows.
     pub idempotency_prefix: String,
+    /// Hash: the last published tick of each schedule. The stream's, not the group's: whoever publishes a schedule publishes it once.
+    pub schedules: String,
+    /// Sorted set: the stream's delayed events by when they are due.
+    pub delayed: String,
 }
 
 impl Keys {
     /// The keys of `group` on `stream`.
     pub fn new(stream: &str, group: &str) -> Self {
-        let beside = format!("weir:1:{}:{group}", tagged(stream));
+        let of_stream = format!("weir:1:{}", tagged(stream));
+        let beside = format!("{of_stream}:{group}");
         Self {
             stream: stream.to_owned(),
             group: group.to_owned(),
@@ -31,6 +36,9 @@ impl Keys {
             registry: format!("{beside}:consumers"),
             lease_prefix: format!("{beside}:consumer:"),
             idempotency_prefix: format!("{beside}:idempotency:"),
+            // No key of a group ends here: each has something behind the group's name.
+            schedules: format!("{of_stream}:schedules"),
+            delayed: format!("{of_stream}:delayed"),
         }
     }
 
@@ -69,6 +77,8 @@ mod tests {
         assert_eq!(keys.dead_letter, "orders:dead-letter");
         assert_eq!(keys.lease("a"), "weir:1:{orders}:billing:consumer:a");
         assert_eq!(keys.cursor, "weir:1:{orders}:billing:cursor");
+        assert_eq!(keys.schedules, "weir:1:{orders}:schedules");
+        assert_eq!(keys.delayed, "weir:1:{orders}:delayed");
         assert_eq!(
             keys.idempotency("5f"),
             "weir:1:{orders}:billing:idempotency:5f"

@@ -9,5 +9,6 @@ pub mod lease;
 pub mod publish;
 mod scripts;
 pub mod settle;
+mod timed;
 pub mod trim;
 mod values;

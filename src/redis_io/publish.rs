@@ -10,7 +10,8 @@ use redis::{Cmd, Value};
 use super::connection::{Link, PipelineReply};
 use super::errors::RedisIoError;
 use super::keys::Keys;
-use super::{scripts, values};
+use super::scripts::{self, Text};
+use super::{timed, values};
 use crate::config::settings::RedisSettings;
 use crate::domain::entry_id::EntryId;
 use crate::domain::publishing::{Batch, Fields, Publication, PublishOutcome};
@@ -28,16 +29,31 @@ const XADD: &str = "XADD";
 
 /// How a script is named to the server.
 #[derive(Debug, Clone, Copy)]
-enum How {
+pub(super) enum How {
     ByHash,
     ByText,
 }
 use How::{ByHash, ByText};
 
+impl How {
+    /// The beginning of a script's command.
+    pub(super) fn call(self, script: &Text) -> Cmd {
+        let mut command = match self {
+            ByHash => redis::cmd("EVALSHA"),
+            ByText => redis::cmd("EVAL"),
+        };
+        match self {
+            ByHash => command.arg(script.script.get_hash()),
+            ByText => command.arg(script.body),
+        };
+        command
+    }
+}
+
 /// What became of one publication.
 #[derive(Debug)]
 pub enum Added {
-    /// The server has dealt with it: `Published`, `Batch` or `KeyReused`.
+    /// The server has dealt with it: `Published`, `Batch`, `KeyReused` or `Timed`.
     Done(PublishOutcome),
     /// The server refused it; nothing of it is in the stream.
     Refused(RedisIoError),
@@ -91,7 +107,9 @@ impl StreamWriter {
         let mut replies = self.link.pipeline(XADD, &self.keys.stream, &commands);
         drop(commands);
         self.teach(publications, &mut replies);
-        self.used = Some(Instant::now());
+        // What is timed goes out every second and does no harm when it is repeated: it is no reason to risk a client's event unproved.
+        let events = |publication: &&Publication| !matches!(publication, Publication::Timed(_));
+        self.used = publications.iter().any(events).then(Instant::now);
         publications
             .iter()
             .zip(replies)
@@ -126,6 +144,7 @@ impl StreamWriter {
         match publication {
             Publication::Event(fields) => xadd(&self.keys.stream, fields),
             Publication::Batch(batch) => script(&self.keys, batch, how),
+            Publication::Timed(timed) => timed::command(&self.keys, timed, how),
         }
     }
 
@@ -169,15 +188,7 @@ fn xadd(stream: &str, fields: &Fields) -> Cmd {
 /// The script that adds all of a batch, or answers what was remembered. Names and values are arguments, so a batch of any size is one
 /// script; the script itself never unpacks more than one entry.
 fn script(keys: &Keys, batch: &Batch, how: How) -> Cmd {
-    let script = &scripts::PUBLISH;
-    let mut command = match how {
-        ByHash => redis::cmd("EVALSHA"),
-        ByText => redis::cmd("EVAL"),
-    };
-    match how {
-        ByHash => command.arg(script.script.get_hash()),
-        ByText => command.arg(script.body),
-    };
+    let mut command = how.call(&scripts::PUBLISH);
     match &batch.once {
         Some(once) => command
             .arg(2)
@@ -198,8 +209,12 @@ fn script(keys: &Keys, batch: &Batch, how: How) -> Cmd {
 
 /// What the server's answer says; `None` when it cannot be the answer to this publication.
 fn outcome(publication: &Publication, value: Value) -> Option<PublishOutcome> {
-    if matches!(publication, Publication::Event(_)) {
-        return values::entry_id(&value).map(PublishOutcome::Published);
+    match publication {
+        Publication::Event(_) => return values::entry_id(&value).map(PublishOutcome::Published),
+        Publication::Timed(timed) => {
+            return timed::answer(timed, value).map(PublishOutcome::Timed);
+        }
+        Publication::Batch(_) => {}
     }
     let mut parts = values::array(value)?.into_iter();
     let repeated = match values::text(parts.next()?)?.as_str() {

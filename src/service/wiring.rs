@@ -11,6 +11,7 @@ use crate::config::settings::Settings;
 use crate::domain::Millis;
 use crate::domain::backoff::Backoff;
 use crate::domain::lanes::{LANE_HELD_MAX, LaneLimits, PARKED_MAX};
+use crate::domain::schedule::Schedule;
 use crate::handlers::Handler;
 use crate::http::app::App;
 use crate::http::gate::{Gate, GateHandle, Reserved, reserve};
@@ -57,13 +58,13 @@ pub(super) fn start_publishing(
         let writer = StreamWriter::new(&settings.redis, &settings.service.name, &keys);
         move || publisher::run(writer, &requests, &stop)
     })?;
-    if let Some(interval) = settings.test_event_interval {
-        let (settings, queue, stop) = (Arc::clone(settings), queue.clone(), writing.clone());
-        supervisor.start_restartable("scheduler", move || {
-            let (settings, queue, stop) = (Arc::clone(&settings), queue.clone(), stop.clone());
-            move || scheduler::run(interval, &settings.service.name, &queue, &stop)
-        })?;
-    }
+    let schedules = Arc::new(all_schedules(settings));
+    let (settings, ticks, stop) = (Arc::clone(settings), queue.clone(), writing.clone());
+    supervisor.start_restartable("scheduler", move || {
+        let (settings, queue, stop) = (Arc::clone(&settings), ticks.clone(), stop.clone());
+        let schedules = Arc::clone(&schedules);
+        move || scheduler::run(&schedules, &settings.service.name, &queue, &stop)
+    })?;
     Ok(queue)
 }
 
@@ -72,6 +73,19 @@ pub(super) fn reserve_address(settings: &Settings) -> Result<Reserved, ThreadErr
     let wanted = SocketAddr::new(settings.http.bind, settings.http.port);
     Ok(reserve(wanted)
         .map_err(|failure| format!("listen on {wanted} (BIND_ADDRESS, SERVICE_PORT): {failure}"))?)
+}
+
+/// Those of the file and the test event.
+fn all_schedules(settings: &Settings) -> Vec<Schedule> {
+    let test_event = settings
+        .test_event_interval
+        .map(|interval| Schedule::test_event(&settings.service.name, interval));
+    settings
+        .schedules
+        .iter()
+        .cloned()
+        .chain(test_event)
+        .collect()
 }
 
 /// The gate and the workers behind it; answers the way to the gate and the address it listens at.

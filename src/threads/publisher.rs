@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 use log::{debug, info, warn};
 
 use super::http::Published;
+use super::scheduler::Order;
 use crate::domain::Millis;
 use crate::domain::backoff::Backoff;
 use crate::domain::health::Reason;
@@ -65,7 +66,12 @@ pub enum ReplyTo {
         pool: Sender<Published>,
     },
     /// The scheduler.
-    Schedule(Sender<PublishOutcome>),
+    Scheduler {
+        /// What it asked for.
+        order: Order,
+        /// Has room for every answer the publisher can owe it.
+        answers: Sender<(Order, PublishOutcome)>,
+    },
 }
 
 impl ReplyTo {
@@ -78,9 +84,9 @@ impl ReplyTo {
                     warn!(target: CONTEXT, correlationId = correlation_id; "nobody took a publish answer");
                 }
             }
-            // The scheduler has one request under way at most; when it is gone nobody wants to know.
-            Self::Schedule(scheduler) => {
-                let _ = scheduler.try_send(outcome);
+            // When the scheduler is gone nobody wants to know.
+            Self::Scheduler { order, answers } => {
+                let _ = answers.try_send((order, outcome));
             }
         }
     }
@@ -163,7 +169,13 @@ impl PublishRequest {
         self.reply = None;
     }
 
-    fn answer(mut self, outcome: PublishOutcome) {
+    /// What it asks for.
+    pub fn publication(&self) -> &Publication {
+        &self.publication
+    }
+
+    /// Answers it.
+    pub(super) fn answer(mut self, outcome: PublishOutcome) {
         if let Some(reply) = self.reply.take() {
             reply.send(outcome);
         }
@@ -206,7 +218,7 @@ impl From<RedisIoError> for Trouble {
 /// What became of one publication of a write.
 #[derive(Debug)]
 pub enum Written {
-    /// Dealt with: `Published`, `Batch` or `KeyReused`.
+    /// Dealt with: `Published`, `Batch`, `KeyReused` or `Timed`.
     Done(PublishOutcome),
     /// Certainly not in the stream.
     NotWritten(Trouble),

@@ -1,7 +1,10 @@
-//! The scheduler: publishes a test event at every tick of its interval, through the publisher like everybody else.
+//! The scheduler: asks the publisher for every tick of every schedule when it is due, and once a second to move delayed events.
 //!
-//! It never waits for a place in the publisher's queue, and has one event under way at most: while Redis is away it says so once and
-//! piles up nothing.
+//! Every replica does this. Which tick was published and which event was moved is known in Redis alone, where scripts compare and write;
+//! so nothing here needs a leader or a lock, and whatever is in doubt is asked for again. It goes by Redis' clock: what it knows of it
+//! comes with every answer. It never waits for a place in the publisher's queue.
+
+mod redis_clock;
 
 use std::time::Duration;
 
@@ -10,218 +13,371 @@ use log::{debug, info, warn};
 
 use super::publisher::{PublishRequest, ReplyTo};
 use crate::domain::correlation;
-use crate::domain::publishing::PublishOutcome;
-use crate::domain::schedule::{IntervalSchedule, Step};
-use crate::domain::test_event::{self, TestEventSource};
+use crate::domain::health::Reason;
+use crate::domain::publishing::{Publication, PublishOutcome};
+use crate::domain::schedule::timetable::{Missed, Ready, Timetable, Verdict};
+use crate::domain::schedule::{Content, Schedule};
+use crate::domain::timed::{Tick, TickFate, Timed, TimedAnswer};
 use crate::runtime::clock;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::thread::ThreadError;
+use redis_clock::{Adjusted, RedisClock};
 
 const CONTEXT: &str = "scheduler";
 
-/// The longest wait at a stretch, so that a clock that was set is noticed also with long intervals.
-const WAIT_MAX: Duration = Duration::from_mins(1);
+/// Ticks under way at most: a quarter of the publisher's queue, so that many schedules that tick together leave room for clients.
+pub const UNDER_WAY_MAX: usize = super::publisher::QUEUE_MAX / 4;
+
+/// Time between two looks for delayed events that are due. One that another replica took is late by so much at most.
+const MOVE_EVERY_MS: u64 = 1_000;
+
+/// The longest wait at a stretch, so that a clock that was set is noticed also with rare ticks.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Random characters in a correlation id; with the millisecond before them enough for any rate.
 const CORRELATION_RANDOM_CHARS: usize = 10;
 
-/// The loop. Ends when shutdown is requested; an event under way is then the publisher's affair.
+/// What the scheduler asks the publisher for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// To publish a tick.
+    Tick {
+        /// Which schedule, by its place in the list.
+        schedule: usize,
+        /// Milliseconds since 1970.
+        tick_unix_ms: u64,
+        /// When it was asked, by the clock of this machine.
+        asked_unix_ms: u64,
+    },
+    /// To move delayed events.
+    Move {
+        /// When it was asked, by the clock of this machine.
+        asked_unix_ms: u64,
+    },
+}
+
+/// The loop. Ends when shutdown is requested; what is under way is then the publisher's affair.
 ///
 /// # Errors
 /// None; the type is what threads return.
 pub fn run(
-    interval: Duration,
+    schedules: &[Schedule],
     service_name: &str,
     queue: &Sender<PublishRequest>,
     shutdown: &Shutdown,
 ) -> Result<(), ThreadError> {
-    let mut schedule = IntervalSchedule::new(interval);
-    let (reply, outcomes) = bounded(1);
-    let mut ticker = Ticker {
-        service_name,
-        queue,
-        reply,
-        under_way: false,
-        failures: 0,
-    };
-    info!(target: CONTEXT, intervalMs = clock::millis(interval); "test events are scheduled");
+    // Room for every answer the publisher can owe, the move's too, so that it never waits for us.
+    let (answers, outcomes) = bounded(UNDER_WAY_MAX + 1);
+    let enabled = schedules.iter().filter(|schedule| schedule.enabled).count();
+    info!(target: CONTEXT, schedules = enabled; "schedules are kept");
+    let mut work = Scheduler::new(schedules, service_name, queue, answers);
     while !shutdown.requested() {
-        match schedule.poll(clock::unix_ms()) {
-            Step::Fire {
-                tick_unix_ms,
-                missed,
-            } => {
-                if missed > 0 {
-                    debug!(target: CONTEXT, missed; "ticks were missed and are skipped");
-                }
-                ticker.settle(&outcomes);
-                ticker.tick(tick_unix_ms);
-            }
-            Step::Wait(wait) => select! {
-                recv(outcomes) -> outcome => {
-                    if let Ok(outcome) = outcome {
-                        ticker.note(&outcome);
-                    }
-                }
-                recv(shutdown.wake()) -> _ => break,
-                default(wait.min(WAIT_MAX)) => {}
+        let wait = work.ask(clock::unix_ms());
+        select! {
+            recv(outcomes) -> answer => if let Ok((order, outcome)) = answer {
+                work.note(order, &outcome, clock::unix_ms());
             },
+            recv(shutdown.wake()) -> _ => break,
+            default(wait) => {}
         }
+        work.note_all(&outcomes);
     }
     Ok(())
 }
 
-/// Publishes at each tick and remembers how that went.
-struct Ticker<'a> {
+/// All schedules, and how their publishing goes.
+struct Scheduler<'a> {
+    schedules: &'a [Schedule],
     service_name: &'a str,
     queue: &'a Sender<PublishRequest>,
-    reply: Sender<PublishOutcome>,
-    /// An event was handed over and its outcome is not known yet.
-    under_way: bool,
-    /// Ticks in a row without a published event.
+    answers: Sender<(Order, PublishOutcome)>,
+    clock: RedisClock,
+    /// Begins with the first answer: before it nobody knows what time it is for Redis.
+    timetable: Option<Timetable>,
+    /// Ticks handed over whose outcome is not known yet.
+    under_way: usize,
+    moving: bool,
+    /// When delayed events are looked at again, by Redis' clock.
+    move_at: u64,
+    /// Ticks in a row that could not be published.
     failures: u64,
+    /// Moves in a row that failed.
+    move_failures: u64,
 }
 
-impl Ticker<'_> {
-    fn tick(&mut self, tick_unix_ms: u64) {
-        if self.under_way {
-            self.failed("the previous test event is still under way");
-            return;
+impl<'a> Scheduler<'a> {
+    fn new(
+        schedules: &'a [Schedule],
+        service_name: &'a str,
+        queue: &'a Sender<PublishRequest>,
+        answers: Sender<(Order, PublishOutcome)>,
+    ) -> Self {
+        Self {
+            schedules,
+            service_name,
+            queue,
+            answers,
+            clock: RedisClock::default(),
+            timetable: None,
+            under_way: 0,
+            moving: false,
+            move_at: 0,
+            failures: 0,
+            move_failures: 0,
         }
+    }
+
+    /// Asks for everything that is due; answers how long there is nothing else to do.
+    fn ask(&mut self, local_unix_ms: u64) -> Duration {
+        let now = self.clock.at(local_unix_ms);
+        // A clock that was set back must not keep delayed events from being looked at.
+        self.move_at = self.move_at.min(now.saturating_add(MOVE_EVERY_MS));
+        if !self.moving && self.move_at <= now {
+            self.ask_to_move(now, local_unix_ms);
+        }
+        let mut wake_at = (!self.moving).then_some(self.move_at);
+        if let Some(timetable) = &mut self.timetable {
+            let room = UNDER_WAY_MAX.saturating_sub(self.under_way);
+            let mut missed = Vec::new();
+            let ready = timetable.poll(now, room, &mut missed);
+            for missed in missed {
+                note_missed(self.schedules, missed);
+            }
+            for ready in ready {
+                self.ask_for(ready, now, local_unix_ms);
+            }
+            let timetable = self.timetable.as_ref().and_then(Timetable::wake_at);
+            // Without room an outcome is what is waited for.
+            if self.under_way < UNDER_WAY_MAX {
+                wake_at = [wake_at, timetable].into_iter().flatten().min();
+            }
+        }
+        let wait = wake_at.map_or(WAIT_MAX, |at| {
+            Duration::from_millis(at.saturating_sub(now).max(1))
+        });
+        wait.min(WAIT_MAX)
+    }
+
+    fn ask_to_move(&mut self, now: u64, local_unix_ms: u64) {
+        self.move_at = now.saturating_add(MOVE_EVERY_MS);
+        let order = Order::Move {
+            asked_unix_ms: local_unix_ms,
+        };
+        // A queue without room has none for delayed events either: they are looked at a second later.
+        self.moving = self.hand_over(order, Timed::Move).is_ok();
+    }
+
+    fn ask_for(&mut self, ready: Ready, now: u64, local_unix_ms: u64) {
+        let Ready {
+            schedule,
+            tick_unix_ms,
+            catch_up,
+        } = ready;
+        let Some(which) = self.schedules.get(schedule) else {
+            return;
+        };
         let correlation_id =
             correlation::fresh(tick_unix_ms, &nanoid::nanoid!(CORRELATION_RANDOM_CHARS));
-        let fields = test_event::fields(
-            self.service_name,
-            TestEventSource::Schedule,
+        let tick = Tick {
+            schedule: which.name.clone(),
             tick_unix_ms,
-            &correlation_id,
-            None,
-        );
-        let reply = ReplyTo::Schedule(self.reply.clone());
+            catch_up,
+            fields: which.fields(self.service_name, tick_unix_ms, &correlation_id),
+        };
+        let order = Order::Tick {
+            schedule,
+            tick_unix_ms,
+            asked_unix_ms: local_unix_ms,
+        };
+        match self.hand_over(order, Timed::Tick(tick)) {
+            Ok(()) => self.under_way += 1,
+            Err(why) => {
+                self.settle(schedule, tick_unix_ms, Verdict::Failed, now);
+                self.failed(schedule, why);
+            }
+        }
+    }
+
+    fn hand_over(&self, order: Order, timed: Timed) -> Result<(), &'static str> {
+        let reply = ReplyTo::Scheduler {
+            order,
+            answers: self.answers.clone(),
+        };
+        let request = PublishRequest::of(Publication::Timed(timed), reply, clock::now());
+        self.queue.try_send(request).map_err(|refused| {
+            let (why, request) = match refused {
+                TrySendError::Full(request) => ("the publish queue is full", request),
+                TrySendError::Disconnected(request) => ("the publisher has ended", request),
+            };
+            request.defuse();
+            why
+        })
+    }
+
+    /// Takes the outcomes that have come, without waiting.
+    fn note_all(&mut self, outcomes: &Receiver<(Order, PublishOutcome)>) {
+        for (order, outcome) in outcomes.try_iter() {
+            self.note(order, &outcome, clock::unix_ms());
+        }
+    }
+
+    fn note(&mut self, order: Order, outcome: &PublishOutcome, local_unix_ms: u64) {
+        match order {
+            Order::Tick {
+                schedule,
+                tick_unix_ms,
+                asked_unix_ms,
+            } => {
+                self.under_way = self.under_way.saturating_sub(1);
+                if let PublishOutcome::Timed(TimedAnswer::Tick { redis_unix_ms, .. }) = outcome {
+                    self.learn(asked_unix_ms, *redis_unix_ms, local_unix_ms);
+                }
+                let verdict = self.judge(schedule, tick_unix_ms, outcome);
+                let now = self.clock.at(local_unix_ms);
+                self.settle(schedule, tick_unix_ms, verdict, now);
+            }
+            Order::Move { asked_unix_ms } => {
+                self.moving = false;
+                self.note_move(outcome, asked_unix_ms, local_unix_ms);
+            }
+        }
+    }
+
+    fn settle(&mut self, schedule: usize, tick_unix_ms: u64, verdict: Verdict, now: u64) {
+        if let Some(timetable) = &mut self.timetable {
+            timetable.settle(schedule, tick_unix_ms, verdict, now);
+        }
+    }
+
+    fn note_move(&mut self, outcome: &PublishOutcome, asked_unix_ms: u64, local_unix_ms: u64) {
+        let why = match outcome {
+            PublishOutcome::Timed(TimedAnswer::Moved {
+                moved,
+                next_due_unix_ms,
+                redis_unix_ms,
+            }) => {
+                self.learn(asked_unix_ms, *redis_unix_ms, local_unix_ms);
+                if *moved > 0 {
+                    debug!(target: CONTEXT, moved = *moved; "delayed events moved to the stream");
+                }
+                if self.move_failures > 0 {
+                    info!(target: CONTEXT, attempts = self.move_failures; "delayed events are moved again");
+                    self.move_failures = 0;
+                }
+                if let Some(next) = next_due_unix_ms {
+                    self.move_at = self.move_at.min(*next);
+                }
+                self.begin(local_unix_ms);
+                return;
+            }
+            PublishOutcome::Refused(reason) => {
+                // Ticks need not wait for what only delayed events need.
+                self.begin(local_unix_ms);
+                reason.code()
+            }
+            PublishOutcome::Unavailable(reason) => reason.code(),
+            _ => "sent to Redis and not answered",
+        };
+        self.move_failures += 1;
+        // Redis being away is the monitor's line, and the end of the service nobody's.
+        if matches!(outcome, PublishOutcome::Refused(_)) && self.move_failures == 1 {
+            warn!(target: CONTEXT, reason = why; "delayed events cannot be moved to the stream");
+        } else {
+            debug!(target: CONTEXT, reason = why, attempts = self.move_failures; "delayed events were not looked at");
+        }
+    }
+
+    fn begin(&mut self, local_unix_ms: u64) {
+        if self.timetable.is_none() {
+            let now = self.clock.at(local_unix_ms);
+            self.timetable = Some(Timetable::new(self.schedules, now));
+        }
+    }
+
+    /// What an answer tells of Redis' clock.
+    fn learn(&mut self, asked_unix_ms: u64, redis_unix_ms: u64, local_unix_ms: u64) {
         match self
-            .queue
-            .try_send(PublishRequest::new(fields, reply, clock::now()))
+            .clock
+            .learn(asked_unix_ms, redis_unix_ms, local_unix_ms)
         {
-            Ok(()) => self.under_way = true,
-            Err(TrySendError::Full(request)) => {
-                request.defuse();
-                self.failed("the publish queue is full");
+            Some(Adjusted::Apart(ms)) => {
+                warn!(target: CONTEXT, differenceMs = ms; "clock of this machine differs from Redis'; schedules go by Redis'");
             }
-            Err(TrySendError::Disconnected(request)) => {
-                request.defuse();
-                self.failed("the publisher has ended");
+            Some(Adjusted::Together) => {
+                info!(target: CONTEXT, "clock of this machine agrees with Redis' again");
             }
+            None => {}
         }
     }
 
-    /// Takes an outcome that has come, without waiting.
-    fn settle(&mut self, outcomes: &Receiver<PublishOutcome>) {
-        if let Ok(outcome) = outcomes.try_recv() {
-            self.note(&outcome);
-        }
-    }
-
-    fn note(&mut self, outcome: &PublishOutcome) {
-        self.under_way = false;
+    fn judge(&mut self, schedule: usize, tick_unix_ms: u64, outcome: &PublishOutcome) -> Verdict {
+        let name = self.name(schedule);
         match outcome {
-            PublishOutcome::Published(id) => {
-                debug!(target: CONTEXT, streamId:% = id; "scheduled test event published");
+            PublishOutcome::Timed(TimedAnswer::Tick {
+                fate,
+                redis_unix_ms,
+            }) => {
+                match fate {
+                    TickFate::Published(id) => {
+                        debug!(target: CONTEXT, schedule = name, tickUnixMs = tick_unix_ms, streamId:% = id; "scheduled event published");
+                    }
+                    TickFate::Known | TickFate::Noted => {
+                        debug!(target: CONTEXT, schedule = name, tickUnixMs = tick_unix_ms; "tick is known already");
+                    }
+                    TickFate::Early => {
+                        let ahead = tick_unix_ms.saturating_sub(*redis_unix_ms);
+                        warn!(target: CONTEXT, schedule = name, aheadMs = ahead; "tick refused: by Redis' clock it is not due");
+                        return Verdict::Early;
+                    }
+                }
                 if self.failures > 0 {
-                    info!(target: CONTEXT, missed = self.failures; "scheduled test events are published again");
+                    info!(target: CONTEXT, attempts = self.failures; "scheduled events are published again");
                     self.failures = 0;
                 }
+                Verdict::Settled
             }
+            PublishOutcome::Unavailable(Reason::ShuttingDown) => Verdict::Failed,
             PublishOutcome::Unavailable(reason) | PublishOutcome::Refused(reason) => {
-                self.failed(reason.code());
+                self.failed(schedule, reason.code());
+                Verdict::Failed
             }
-            PublishOutcome::OutcomeUnknown => self.failed("sent to Redis and not answered"),
-            // Answers to what it never asks for.
-            PublishOutcome::Batch { .. } | PublishOutcome::KeyReused => {}
+            _ => {
+                self.failed(schedule, "sent to Redis and not answered");
+                Verdict::Failed
+            }
         }
+    }
+
+    fn name(&self, schedule: usize) -> &'a str {
+        self.schedules
+            .get(schedule)
+            .map_or("", |schedule| schedule.name.as_str())
     }
 
     /// One warning for the first of a row.
-    fn failed(&mut self, reason: &str) {
+    fn failed(&mut self, schedule: usize, reason: &str) {
+        let name = self.name(schedule);
         self.failures += 1;
         if self.failures == 1 {
-            warn!(target: CONTEXT, reason; "scheduled test event not published");
+            warn!(target: CONTEXT, schedule = name, reason; "scheduled event not published, it is tried again");
         } else {
-            debug!(target: CONTEXT, reason, missed = self.failures; "scheduled test event not published again");
+            debug!(target: CONTEXT, schedule = name, reason, attempts = self.failures; "scheduled event not published again");
         }
     }
+}
+
+/// A line for a tick that is given up. A test event that is missing is nobody's loss.
+fn note_missed(schedules: &[Schedule], missed: Missed) {
+    let Some(schedule) = schedules.get(missed.schedule) else {
+        return;
+    };
+    let level = match schedule.content {
+        Content::TestEvent => log::Level::Debug,
+        Content::Event(_) => log::Level::Warn,
+    };
+    let name = schedule.name.as_str();
+    log::log!(target: CONTEXT, level, schedule = name, tickUnixMs = missed.tick_unix_ms; "tick missed");
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::entry_id::EntryId;
-    use crate::domain::health::Reason;
-    use crate::runtime::shutdown::shutdown_pair;
-
-    fn ticker(
-        queue: &Sender<PublishRequest>,
-        capacity: usize,
-    ) -> (Ticker<'_>, Receiver<PublishOutcome>) {
-        let (reply, outcomes) = bounded(capacity);
-        let ticker = Ticker {
-            service_name: "orders",
-            queue,
-            reply,
-            under_way: false,
-            failures: 0,
-        };
-        (ticker, outcomes)
-    }
-
-    #[test]
-    fn one_event_is_under_way_at_most() {
-        let (queue, requests) = bounded(5);
-        let (mut ticker, outcomes) = ticker(&queue, 1);
-        for tick in [10_000, 20_000, 30_000] {
-            ticker.tick(tick);
-        }
-        assert_eq!((requests.len(), ticker.failures), (1, 2));
-        // Dropped unsent by a publisher that ends: it counts as not published, and the next tick goes out.
-        drop(requests.try_recv().unwrap());
-        ticker.settle(&outcomes);
-        assert_eq!((ticker.under_way, ticker.failures), (false, 3));
-        ticker.tick(40_000);
-        assert_eq!(requests.len(), 1);
-        ticker.note(&PublishOutcome::Published(EntryId { ms: 1, seq: 0 }));
-        assert_eq!(ticker.failures, 0);
-    }
-
-    #[test]
-    fn a_full_or_closed_queue_costs_the_tick_and_nothing_else() {
-        let (queue, requests) = bounded(1);
-        let (mut first, _) = ticker(&queue, 1);
-        first.tick(10_000);
-        let (mut second, outcomes) = ticker(&queue, 1);
-        second.tick(10_000);
-        assert_eq!((second.under_way, second.failures), (false, 1));
-        drop(requests);
-        second.tick(20_000);
-        assert_eq!((second.under_way, second.failures), (false, 2));
-        assert!(outcomes.is_empty(), "a defused request does not answer");
-        second.note(&PublishOutcome::Unavailable(Reason::RedisUnreachable));
-        assert_eq!(second.failures, 3);
-    }
-
-    #[test]
-    fn ticks_come_until_shutdown_is_requested() {
-        let (queue, requests) = bounded(5);
-        let (trigger, shutdown) = shutdown_pair();
-        let scheduler = std::thread::Builder::new()
-            .spawn(move || run(Duration::from_millis(20), "orders", &queue, &shutdown))
-            .unwrap();
-        for _ in 0..3 {
-            let request = requests.recv_timeout(Duration::from_secs(10)).unwrap();
-            drop(request);
-        }
-        trigger.request();
-        scheduler.join().unwrap().unwrap();
-        // The sender went with the scheduler: nothing comes after it.
-        while requests.try_recv().is_ok() {}
-        assert!(requests.recv().is_err());
-    }
-}
+mod tests;

@@ -19,7 +19,9 @@
 
 mod adopt;
 mod consume;
+mod delayed;
 mod dependencies;
+
 mod events;
 mod foreign;
 mod gate;
@@ -35,6 +37,7 @@ mod publisher;
 mod readme;
 mod refusals;
 mod rights;
+mod schedules;
 mod scripts;
 mod shutdown;
 mod start;

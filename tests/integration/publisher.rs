@@ -14,6 +14,7 @@ use weir::redis_io::publish::StreamWriter;
 use weir::runtime::clock;
 use weir::runtime::shutdown::{ShutdownTrigger, shutdown_pair};
 use weir::threads::publisher::{self, PublishRequest, QUEUE_MAX, ReplyTo};
+use weir::threads::scheduler::Order;
 
 use crate::support::TestRedis;
 
@@ -56,8 +57,8 @@ impl Publisher {
         }
     }
 
-    fn ask(&self, correlation_id: &str) -> Receiver<PublishOutcome> {
-        let (reply, outcome) = bounded(1);
+    fn ask(&self, correlation_id: &str) -> Receiver<(Order, PublishOutcome)> {
+        let (answers, outcome) = bounded(1);
         let fields = test_event::fields(
             "orders",
             TestEventSource::Http,
@@ -65,13 +66,20 @@ impl Publisher {
             correlation_id,
             None,
         );
-        let request = PublishRequest::new(fields, ReplyTo::Schedule(reply), clock::now());
+        let request = PublishRequest::new(
+            fields,
+            ReplyTo::Scheduler {
+                order: Order::Move { asked_unix_ms: 0 },
+                answers,
+            },
+            clock::now(),
+        );
         self.queue.try_send(request).unwrap();
         outcome
     }
 
     fn publish(&self) -> PublishOutcome {
-        self.ask("test-123").recv_timeout(ANSWER_MAX).unwrap()
+        self.ask("test-123").recv_timeout(ANSWER_MAX).unwrap().1
     }
 }
 
@@ -119,10 +127,12 @@ fn two_hundred_requests_are_each_published_once() {
     let outcomes: Vec<_> = (0..200).map(|n| publisher.ask(&n.to_string())).collect();
     let mut ids: Vec<_> = outcomes
         .iter()
-        .map(|outcome| match outcome.recv_timeout(ANSWER_MAX).unwrap() {
-            PublishOutcome::Published(id) => id,
-            other => panic!("{other:?}"),
-        })
+        .map(
+            |outcome| match outcome.recv_timeout(ANSWER_MAX).unwrap().1 {
+                PublishOutcome::Published(id) => id,
+                other => panic!("{other:?}"),
+            },
+        )
         .collect();
     assert!(ids.is_sorted(), "written in the order of the queue");
     ids.dedup();
@@ -168,7 +178,7 @@ fn a_short_absence_is_waited_out() {
     redis.kill();
     let outcome = publisher.ask("patient");
     redis.restart();
-    let outcome = outcome.recv_timeout(ANSWER_MAX).unwrap();
+    let outcome = outcome.recv_timeout(ANSWER_MAX).unwrap().1;
     assert!(
         matches!(
             outcome,
@@ -189,7 +199,7 @@ fn a_hanging_redis_leaves_the_outcome_open_and_nothing_is_sent_twice() {
     let begin = Instant::now();
     let outcomes: Vec<_> = (0..50).map(|n| publisher.ask(&n.to_string())).collect();
     for outcome in outcomes {
-        let outcome = outcome.recv_timeout(ANSWER_MAX).unwrap();
+        let outcome = outcome.recv_timeout(ANSWER_MAX).unwrap().1;
         assert!(
             !matches!(outcome, PublishOutcome::Published(_)),
             "{outcome:?}"

@@ -5,8 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use weir::domain::timed::{Timed, TimedAnswer};
+
 use crate::support::redis_client::{DEAD_LETTERS, STREAM};
 use crate::support::test_service::ServiceOptions;
+use crate::support::writer::Writer;
 use crate::support::{TestRedis, TestService, http, wait_until};
 
 const SOON: Duration = Duration::from_secs(15);
@@ -126,6 +129,44 @@ fn these_rights_are_enough_for_another_database() {
         .variable("REDIS_DB", "3")
         .start_ready();
     service.terminate().expect(0);
+    expect_nothing_denied(&redis);
+}
+
+#[test]
+fn these_rights_are_enough_for_schedules_and_delayed_events() {
+    let redis = TestRedis::start();
+    let due = "5-1795384983801123-58213377 [\"event\",\"delayed\",\"aggregateId\",\"1\"]";
+    let delayed = "weir:1:{event-stream}:delayed";
+    redis.run::<i64>(&["ZADD", delayed, "5", due]);
+    let mut service = restricted(&redis, &rules())
+        .variable("TEST_EVENT_INTERVAL_MS", "300")
+        .start_ready();
+    wait_until("a test event and the delayed one", SOON, || {
+        let entries = redis.entries(STREAM);
+        let comes = |name: &str| {
+            let mut names = entries.iter().map(|entry| entry.text("event"));
+            names.any(|event| event.as_deref() == Some(name))
+        };
+        comes("test-event") && comes("delayed")
+    });
+    service.terminate().expect(0);
+    let mut writer = Writer::with_user(&redis, "weir", PASSWORD, GROUP);
+    let fields = vec![("event", "e".to_owned())];
+    let delay = Timed::Delay {
+        fields,
+        due_unix_ms: 9_999_999_999_999,
+        salt: "00000000".to_owned(),
+        most: 5,
+    };
+    let TimedAnswer::Delayed(id) = writer.ask(delay) else {
+        panic!("not delayed");
+    };
+    let list = Timed::List {
+        after: Some(id.clone()),
+        count: 5,
+    };
+    assert!(matches!(writer.ask(list), TimedAnswer::Listed(page) if page.total == 1));
+    assert_eq!(writer.ask(Timed::Cancel(id)), TimedAnswer::Cancelled(true));
     expect_nothing_denied(&redis);
 }
 

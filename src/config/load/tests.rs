@@ -171,7 +171,8 @@ fn empty_is_an_error_except_where_it_means_not_set() {
             "REDIS_TLS_CA_FILE",
             "REDIS_TLS_CERT_FILE",
             "REDIS_TLS_KEY_FILE",
-            "API_KEY_FILE"
+            "API_KEY_FILE",
+            "SCHEDULES_FILE",
         ]
     );
 }

@@ -27,7 +27,7 @@ fn post_body(test: &TestApp, content_type: Option<&str>, body: &[u8]) -> Option<
 fn fields(order: &PublishOrder) -> &Fields {
     match &order.publication {
         Publication::Event(fields) => fields,
-        Publication::Batch(batch) => panic!("a batch: {batch:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

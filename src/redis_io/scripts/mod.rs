@@ -32,6 +32,21 @@ script!(REPAIR, "repair", "ids.lua", "repair.lua");
 script!(CURSOR, "cursor", "cursor.lua");
 script!(TRIM, "trim", "ids.lua", "trim.lua");
 script!(PUBLISH, "publish", "publish.lua");
+script!(TICK, "tick", "tick.lua");
+script!(DELAY, "delay", "delay.lua");
+script!(
+    DELAYED_LIST,
+    "list of delayed",
+    "seek.lua",
+    "delayed_list.lua"
+);
+script!(
+    DELAYED_CANCEL,
+    "cancel of delayed",
+    "seek.lua",
+    "delayed_cancel.lua"
+);
+script!(DELAYED_MOVE, "move of delayed", "delayed_move.lua");
 script!(JOIN, "join", "join.lua");
 script!(STAY, "stay", "stay.lua");
 script!(LEAVE, "leave", "leave.lua");

@@ -50,6 +50,7 @@ impl EventWriter for Script {
         let name = |publication: &&Publication| match publication {
             Publication::Event(fields) => fields[0].1.clone(),
             Publication::Batch(batch) => batch.events[0][0].1.clone(),
+            Publication::Timed(timed) => timed.fields()[0].1.clone(),
         };
         let names = events.iter().map(name).collect();
         self.batches.lock().unwrap().push(names);

@@ -15,6 +15,7 @@ pub mod test_redis;
 pub mod test_service;
 pub mod unix_http;
 pub mod wait;
+pub mod writer;
 
 pub use test_redis::TestRedis;
 pub use test_service::TestService;
