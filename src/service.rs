@@ -17,8 +17,7 @@ use crate::config::{Loaded, settings::Settings};
 use crate::domain::Millis;
 use crate::domain::health::{Observations, Phase};
 use crate::exit_status::ExitStatus;
-use crate::handlers::Handler;
-use crate::handlers::log::LogHandler;
+use crate::handlers::{Handler, choice};
 use crate::http::gate::{GateHandle, Reserved};
 use crate::redis_io::connection;
 use crate::redis_io::keys::Keys;
@@ -49,7 +48,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest any answer that is under way at the stop may take to be sent.
 const GATE_STOP: Duration = Duration::from_secs(2);
 
-/// Runs the service with the `log` handler until it is stopped.
+/// Runs the service with the handler of its configuration until it is stopped.
 pub fn run(loaded: Loaded) -> ExitStatus {
     Service::new(loaded).run()
 }
@@ -57,21 +56,21 @@ pub fn run(loaded: Loaded) -> ExitStatus {
 /// A service that is ready to run.
 pub struct Service {
     loaded: Loaded,
-    handler: Arc<dyn Handler>,
+    handler: Option<Arc<dyn Handler>>,
 }
 
 impl Service {
-    /// A service with these settings and the `log` handler.
+    /// A service with these settings and the handler they choose.
     pub fn new(loaded: Loaded) -> Self {
         Self {
             loaded,
-            handler: Arc::new(LogHandler),
+            handler: None,
         }
     }
 
-    /// Another handler.
+    /// Another handler than the settings choose; `EVENTS` holds for it too, and it sees test events.
     pub fn handler(mut self, handler: Arc<dyn Handler>) -> Self {
-        self.handler = handler;
+        self.handler = Some(handler);
         self
     }
 
@@ -94,7 +93,17 @@ impl Service {
         for warning in &loaded.warnings {
             warn!(target: "config", variable = warning.variable(); "{warning}");
         }
-        let status = run_logged(&settings, &handler, reports_tx, reports);
+        let handler = match handler {
+            Some(handler) => Ok(choice::filtered(handler, &settings, true)),
+            None => choice::chosen(&settings),
+        };
+        let status = match handler {
+            Ok(handler) => run_logged(&settings, &handler, reports_tx, reports),
+            Err(failure) => {
+                error!(target: CONTEXT, error = chain(&failure); "handler could not be made");
+                ExitStatus::Configuration
+            }
+        };
         flush(&log);
         status
     }
@@ -363,7 +372,7 @@ impl Running {
 fn dump(observed: &Observations) {
     info!(
         target: CONTEXT, phase:? = observed.phase, consumer = observed.consumer.as_deref(), held = observed.held,
-        handled = observed.handled, deadLetters = observed.dead_letters, lag = observed.group.lag,
+        handled = observed.handled, unhandled = observed.unhandled, deadLetters = observed.dead_letters, lag = observed.group.lag,
         pending = observed.group.pending, length = observed.group.length, loops:? = observed.loops,
         redis:? = observed.redis, restarts = observed.restarts.len(), droppedLogLines = logging::dropped_lines();
         "state"

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::api_keys;
+use super::handler::handler;
 use super::problems::{ConfigErrors, Warning};
 use super::reader::{Effective, Origin, Reader, Refused};
 use super::redis_link;
@@ -90,6 +91,7 @@ fn settings(reader: &mut Reader) -> Result<Settings, Refused> {
         );
         reader.contradiction(&table::SHUTDOWN_DELAY_MS, why);
     }
+    let handler = handler(reader, shutdown_timeout, shutdown_delay);
     Ok(Settings {
         redis: redis?,
         service: service?,
@@ -97,6 +99,7 @@ fn settings(reader: &mut Reader) -> Result<Settings, Refused> {
         consumer: consumer?,
         delivery: delivery?,
         publishing: publishing?,
+        handler: handler?,
         log: log?,
         start: start?,
         test_event_interval: test_event_interval?,

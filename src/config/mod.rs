@@ -5,6 +5,8 @@
 
 pub mod api_keys;
 pub mod document;
+pub mod handler;
+pub mod handler_url;
 mod load;
 mod problems;
 mod reader;

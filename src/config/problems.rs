@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use super::handler_url::HttpUrl;
+use super::rules::Rule as _;
 use super::variable::{About, Row, Secrecy};
 
 /// Everything that is wrong, found in one pass.
@@ -193,6 +195,8 @@ pub(super) fn show(about: &About, text: &str) -> Option<String> {
         .any(|prefix| text.starts_with(prefix));
     match about.secrecy {
         Secrecy::Secret => None,
+        // Where one begins cannot be told in a text that is no URL, and a token may stand in its path.
+        Secrecy::Url => HttpUrl.parse(text).map(|url| format!("\"{url}\"")),
         Secrecy::PathOfSecret if !path_like => None,
         Secrecy::Open | Secrecy::PathOfSecret => Some(quote(text)),
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use super::problems::{ConfigErrors, Fault, Problem, Warning, quote};
+use super::problems::{ConfigErrors, Fault, Problem, Warning, quote, show};
 use super::rules::Rule;
 use super::suggest::known_variable;
 use super::table::ALL;
@@ -230,6 +230,9 @@ impl Reader {
 fn in_effect(about: &About, text: &str) -> String {
     if about.secrecy == Secrecy::Secret {
         return "***".to_owned();
+    }
+    if about.secrecy == Secrecy::Url {
+        return show(about, text).unwrap_or_default();
     }
     if text.len() <= 80
         && text

@@ -196,6 +196,7 @@ pub(super) fn check_file(path: &Path) -> Result<fs::Metadata, String> {
     Ok(metadata)
 }
 
+/// Whether a file can hold a secret, or the words that say why not.
 pub(super) fn check_secret_file(path: &Path) -> Result<(), String> {
     match check_file(path)?.len() {
         0 => Err("is an empty file".to_owned()),

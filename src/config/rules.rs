@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::settings::{GroupStart, OrderBy};
 use crate::domain::entry_id::EntryId;
+use crate::domain::globs::{Globs, PATTERN_BYTES_MAX, PATTERNS_MAX};
 
 /// Reads one value.
 pub trait Rule {
@@ -161,6 +162,24 @@ impl Rule for DelayList {
         format!(
             "1 to {} numbers from 0 to {} ms, separated by commas",
             self.items_max, self.ms_max
+        )
+    }
+}
+
+/// Patterns of event names, separated by commas.
+#[derive(Debug)]
+pub struct Patterns;
+
+impl Rule for Patterns {
+    type Value = Globs;
+
+    fn parse(&self, text: &str) -> Option<Globs> {
+        Globs::parse(text)
+    }
+
+    fn allowed(&self) -> String {
+        format!(
+            "1 to {PATTERNS_MAX} patterns of at most {PATTERN_BYTES_MAX} bytes, separated by commas; * is any run of characters, ? is one"
         )
     }
 }

@@ -11,6 +11,9 @@ use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use crate::domain::schedule::Schedule;
+use super::handler_url::HandlerUrl;
+use crate::domain::globs::Globs;
+use crate::domain::webhook::request::Format;
 use crate::domain::wire::WireFormat;
 
 /// Everything the environment decides, checked.
@@ -28,6 +31,8 @@ pub struct Settings {
     pub delivery: DeliverySettings,
     /// What others may publish over HTTP.
     pub publishing: PublishingSettings,
+    /// Who handles which events.
+    pub handler: HandlerSettings,
     /// What is written to standard output.
     pub log: LogSettings,
     /// Attempts to reach Redis at start.
@@ -251,6 +256,61 @@ impl fmt::Debug for PublishingSettings {
             .field("rate", &self.rate)
             .field("idempotency_ttl", &self.idempotency_ttl)
             .finish()
+    }
+}
+
+/// Who handles which events.
+#[derive(Debug, Clone)]
+pub struct HandlerSettings {
+    /// The handler.
+    pub choice: HandlerChoice,
+    /// `EVENTS`: the names that are handled; `None` means all.
+    pub events: Option<Globs>,
+    /// `HANDLER_TIMEOUT_MS`: the longest call of a handler that is not part of this process.
+    pub timeout: Duration,
+}
+
+/// The handlers a configuration can choose.
+#[derive(Debug, Clone)]
+pub enum HandlerChoice {
+    /// One line for each event.
+    Log,
+    /// A POST for each event.
+    Webhook(WebhookSettings),
+}
+
+/// The webhook's target.
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    /// `HANDLER_URL`.
+    pub url: HandlerUrl,
+    /// `HANDLER_FORMAT`.
+    pub format: Format,
+    /// `HANDLER_SECRET` or `HANDLER_SECRET_FILE`.
+    pub key: Option<SigningKey>,
+    /// `HANDLER_CA_FILE`: replaces the built-in roots.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The key that signs what the webhook sends.
+#[derive(Clone)]
+pub struct SigningKey(Zeroizing<Vec<u8>>);
+
+impl SigningKey {
+    /// A key of these bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKey(***)")
     }
 }
 

@@ -5,14 +5,17 @@
 use log::LevelFilter;
 
 use super::api_keys::KeyList;
+use super::handler::WebhookSecret;
+use super::handler_url::HttpUrl;
 use super::rules::{
     Address, AnyText, Choice, DelayList, Host, Integer, Interval, Line, Milliseconds, Name, Order,
-    Path, StartId, StreamName, Zone,
+    Path, Patterns, StartId, StreamName, Zone,
 };
 use super::settings::{AdoptPending, LogAggregateId, LogFormat};
 use super::variable::Fallback::{Required, RequiredUnless, Unset, Value};
-use super::variable::Group::{Delivery, Log, Process, Publishing, Redis, Service, Stream};
+use super::variable::Group::{Delivery, Handler, Log, Process, Publishing, Redis, Service, Stream};
 use super::variable::{About, Row, Secrecy, Variable};
+use crate::domain::webhook::request::Format;
 use crate::domain::wire::WireFormat;
 
 /// One hour, milliseconds: the ceiling of waits that a person would otherwise wait for in vain.
@@ -193,6 +196,34 @@ variables! {
     // Below a second no client that timed out would find its first answer again.
     IDEMPOTENCY_TTL_MS: Milliseconds = Milliseconds { min: 1_000, max: 30 * DAY_MS }, Publishing, Value("86400000"),
         "How long a repeated Idempotency-Key gets its first answer";
+    HANDLER_URL: HttpUrl = HttpUrl, Handler, Unset("the log handler"),
+        "Where each event is sent by POST; user and password, if it has them, are sent as basic authentication",
+        secrecy(Secrecy::Url), also_called(&["WEBHOOK_URL", "HANDLER_ENDPOINT", "TARGET_URL"]);
+    HANDLER_FORMAT: Choice<Format> = Choice {
+        options: &[
+            ("json", Format::Json),
+            ("cloudevents", Format::CloudEvents),
+            ("cloudevents-structured", Format::CloudEventsStructured),
+        ],
+        any_case: false,
+    }, Handler, Value("json"),
+        "Form of the event at HANDLER_URL: one JSON object, or a CloudEvent, binary or structured";
+    HANDLER_SECRET: WebhookSecret = WebhookSecret, Handler, Unset("not signed"),
+        "Secret that signs each call, as Standard Webhooks says",
+        empty_is_unset(), secrecy(Secrecy::Secret), also_called(&["WEBHOOK_SECRET"]);
+    HANDLER_SECRET_FILE: Path = Path { allowed: "the path of a readable file, not empty, at most 65536 bytes" }, Handler, Unset("none"),
+        "File that holds the secret, read at start; one final newline is not part of it",
+        empty_is_unset(), secrecy(Secrecy::PathOfSecret), also_called(&["WEBHOOK_SECRET_FILE"]);
+    HANDLER_CA_FILE: Path = READABLE_FILE, Handler, Unset("built-in roots"),
+        "Certificates (PEM) of the authorities to trust for HANDLER_URL instead of the built-in roots, read at start",
+        empty_is_unset();
+    // Below 100 ms an ordinary pause of the target counts as a failure.
+    HANDLER_TIMEOUT_MS: Milliseconds = Milliseconds { min: 100, max: HOUR_MS }, Handler, Value("20000"),
+        "Longest call of a handler outside the process; with SHUTDOWN_DELAY_MS and 5000 at most SHUTDOWN_TIMEOUT_MS",
+        also_called(&["HANDLER_TIMEOUT", "WEBHOOK_TIMEOUT"]);
+    EVENTS: Patterns = Patterns, Handler, Unset("all"),
+        "Names of the events that are handled; the others are acknowledged and counted",
+        also_called(&["EVENT_TYPES", "EVENT_NAMES"]);
 
     LOG_LEVEL: Choice<LevelFilter> = Choice {
         options: &[
@@ -317,6 +348,7 @@ mod tests {
                 "1000000001",
             ),
             ("LAG_WARN", "-1", "0", "1000000000", "1000000001"),
+            ("HANDLER_TIMEOUT_MS", "99", "100", "3600000", "3600001"),
             ("DEGRADED_WINDOW_MS", "999", "1000", "86400000", "86400001"),
             ("PUBLISH_RATE", "-1", "0", "1000000", "1000001"),
             (

@@ -18,6 +18,8 @@ pub enum Group {
     Delivery,
     /// What others may publish over HTTP.
     Publishing,
+    /// Who handles which events.
+    Handler,
     /// What is written to standard output.
     Log,
     /// Starting, stopping, and what is scheduled in between.
@@ -26,12 +28,13 @@ pub enum Group {
 
 impl Group {
     /// All groups in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Redis,
         Self::Service,
         Self::Stream,
         Self::Delivery,
         Self::Publishing,
+        Self::Handler,
         Self::Log,
         Self::Process,
     ];
@@ -44,6 +47,7 @@ impl Group {
             Self::Stream => "Stream and consumer group",
             Self::Delivery => "Delivery",
             Self::Publishing => "Publishing over HTTP",
+            Self::Handler => "Handler",
             Self::Log => "Log",
             Self::Process => "Start, stop, schedule",
         }
@@ -81,6 +85,8 @@ pub enum Secrecy {
     Open,
     /// Nothing of it.
     Secret,
+    /// A URL without user, password and query; nothing of what is none.
+    Url,
     /// A path may be shown; anything else might be a secret that was put where the path of its file belongs.
     PathOfSecret,
 }

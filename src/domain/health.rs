@@ -204,6 +204,8 @@ pub struct Observations {
     pub parked: u64,
     /// Entries acknowledged by this process after their handler succeeded.
     pub handled: u64,
+    /// Entries acknowledged by this process without a call, because its handler does not want them.
+    pub unhandled: u64,
     /// Entries handed over by this process.
     pub released: u64,
     /// Dead letters written by this process.

@@ -11,6 +11,8 @@ pub mod entry_codec;
 pub mod entry_id;
 pub mod escape;
 pub mod event;
+pub mod event_json;
+pub mod globs;
 pub mod health;
 pub mod lanes;
 pub mod mask;
@@ -20,7 +22,11 @@ pub mod rate_limit;
 pub mod schedule;
 pub mod test_event;
 pub mod timed;
+#[cfg(test)]
+mod test_support;
 pub mod timestamp;
+pub mod trace_context;
+pub mod webhook;
 pub mod wire;
 
 /// Milliseconds on the boot-time clock (Linux `CLOCK_BOOTTIME`): never jumps, goes on while the machine is suspended. All

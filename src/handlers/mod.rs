@@ -1,6 +1,9 @@
 //! What is done with an event: the folder that teams extend. A handler knows nothing of streams, groups or threads.
 
+pub mod choice;
+pub mod filter;
 pub mod log;
+pub mod webhook;
 
 pub use crate::domain::disposition::{CallError as HandlerError, CallResult as HandlerResult};
 use crate::domain::event::Event;
@@ -20,6 +23,12 @@ pub trait Handler: Send + Sync {
     /// What should become of the event: another call later, none ever again, or (when the target was not reached) another call that
     /// is not counted. A panic counts as a failed call.
     fn handle(&self, event: &Event, call: Call) -> HandlerResult;
+
+    /// Whether an event is for this handler at all. One that is not is acknowledged without a call and counted as unhandled. Must
+    /// not wait for anything, and answer the same for the same event.
+    fn wants(&self, _event: &Event) -> bool {
+        true
+    }
 
     /// Whether a call takes microseconds and never waits, so that several may share a hand-off between threads.
     fn is_quick(&self) -> bool {

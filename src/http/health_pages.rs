@@ -81,6 +81,9 @@ struct Details<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     parked: Option<u64>,
     handled: u64,
+    /// Events that are not for the handler; missing when there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unhandled: Option<u64>,
     dead_letters: DeadLetters,
     /// The group that keeps the stream above its bound; missing when none does.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,6 +183,7 @@ fn details<'a>(
         held: observed.held,
         parked: Some(observed.parked).filter(|parked| *parked > 0),
         handled: observed.handled,
+        unhandled: Some(observed.unhandled).filter(|unhandled| *unhandled > 0),
         dead_letters: DeadLetters {
             written: observed.dead_letters,
             stored: observed.group.dead_letter_length,

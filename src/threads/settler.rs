@@ -6,7 +6,7 @@ mod letters;
 mod membership;
 mod steps;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,6 +106,8 @@ struct Todo {
     renewals: Vec<EntryId>,
     counts: Vec<(EntryId, u32)>,
     acknowledgements: Vec<EntryId>,
+    /// Which of them the handler did not want; only for counting.
+    unhandled: HashSet<EntryId>,
     gone: Vec<EntryId>,
     fetches: Vec<EntryId>,
     letters: VecDeque<DeadLetter>,
@@ -249,6 +251,7 @@ impl Settler {
             renewals,
             counts,
             acknowledgements,
+            unhandled: _,
             gone,
             fetches,
             letters,
@@ -266,6 +269,10 @@ impl Settler {
     fn take(&mut self, order: Order<Body>) {
         match order {
             Order::Acknowledge(ids) => self.todo.acknowledgements.extend(ids),
+            Order::AcknowledgeUnhandled(ids) => {
+                self.todo.unhandled.extend(&ids);
+                self.todo.acknowledgements.extend(ids);
+            }
             Order::DeadLetter {
                 entry,
                 reason,

@@ -10,7 +10,7 @@ use log::{error, warn};
 use crate::domain::Millis;
 use crate::domain::disposition::{CallError, CallResult};
 use crate::domain::entry_id::EntryId;
-use crate::domain::event::Body;
+use crate::domain::event::{Body, Event};
 use crate::domain::lanes::{Entry, FailedCall, Job, JobReport, Run, RunReport};
 use crate::handlers::{Call, Handler};
 use crate::runtime::clock;
@@ -55,11 +55,20 @@ fn handle_run(
 ) -> RunReport<Body> {
     let Run { lane, mut entries } = run;
     let mut done: Vec<EntryId> = Vec::with_capacity(entries.len());
+    let mut unhandled: Vec<EntryId> = Vec::new();
     let mut failed = None;
     // After that its leases may have ended while the process was stopped or earlier calls were slow: it goes back as it is.
     while clock::now() < begin_before
         && let Some(entry) = entries.pop_front()
     {
+        if entry
+            .body
+            .event()
+            .is_some_and(|event| !wants(handler, event))
+        {
+            unhandled.push(entry.id);
+            continue;
+        }
         let began_unix_ms = clock::unix_ms();
         *calls += 1;
         match call(&entry, handler) {
@@ -77,9 +86,15 @@ fn handle_run(
     RunReport {
         lane,
         done,
+        unhandled,
         failed,
         untouched: entries,
     }
+}
+
+/// A handler that panics at the question is called and may panic again, where it counts.
+fn wants(handler: &dyn Handler, event: &Event) -> bool {
+    catch_unwind(AssertUnwindSafe(|| handler.wants(event))).unwrap_or(true)
 }
 
 fn call(entry: &Entry<Body>, handler: &dyn Handler) -> CallResult {

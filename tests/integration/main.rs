@@ -46,3 +46,4 @@ mod support;
 mod tools;
 mod trigger;
 mod trim;
+mod webhook;

@@ -172,6 +172,9 @@ fn empty_is_an_error_except_where_it_means_not_set() {
             "REDIS_TLS_CERT_FILE",
             "REDIS_TLS_KEY_FILE",
             "API_KEY_FILE",
+            "HANDLER_SECRET",
+            "HANDLER_SECRET_FILE",
+            "HANDLER_CA_FILE",
             "SCHEDULES_FILE",
         ]
     );

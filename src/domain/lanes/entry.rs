@@ -151,6 +151,8 @@ pub struct RunReport<T> {
     pub lane: LaneKey,
     /// Handled with success.
     pub done: Vec<EntryId>,
+    /// Not for this handler: done without a call, which says nothing about the target.
+    pub unhandled: Vec<EntryId>,
     /// The call that ended the run, if one did.
     pub failed: Option<FailedCall<T>>,
     /// Entries whose calls did not begin.
@@ -175,6 +177,8 @@ pub struct JobReport<T> {
 pub enum Order<T> {
     /// Acknowledge: their handlers succeeded.
     Acknowledge(Vec<EntryId>),
+    /// Acknowledge: the handler does not want them.
+    AcknowledgeUnhandled(Vec<EntryId>),
     /// Write the dead letter and acknowledge, in one script.
     DeadLetter {
         /// The entry with its body.

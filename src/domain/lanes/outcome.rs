@@ -25,15 +25,20 @@ impl<T> Lanes<T> {
             );
         }
         let mut done = Vec::new();
+        let mut unhandled = Vec::new();
         for run in &report.runs {
-            for id in &run.done {
+            for id in run.done.iter().chain(&run.unhandled) {
                 self.settling(*id, Place::Settling);
-                done.push(*id);
             }
+            done.extend(&run.done);
+            unhandled.extend(&run.unhandled);
         }
         // Before what else follows: a release behind it lets others go on with the lane.
         if !done.is_empty() {
             self.orders.push(Order::Acknowledge(done));
+        }
+        if !unhandled.is_empty() {
+            self.orders.push(Order::AcknowledgeUnhandled(unhandled));
         }
         for run in report.runs {
             self.finish_run(now, run, random);
@@ -44,6 +49,7 @@ impl<T> Lanes<T> {
         let RunReport {
             lane,
             done,
+            unhandled: _,
             failed,
             untouched,
         } = run;

@@ -92,6 +92,7 @@ fn report(job: Job<()>, mut failing: Option<(u64, CallError)>) -> JobReport<()> 
         let mut report = RunReport {
             lane: run.lane,
             done: Vec::new(),
+            unhandled: Vec::new(),
             failed: None,
             untouched: VecDeque::new(),
         };
@@ -148,6 +149,9 @@ fn retry() -> CallError {
 fn orders(lanes: &mut Lanes<()>) -> Vec<String> {
     let text = |order: Order<()>| match order {
         Order::Acknowledge(ids) => format!("ack {}", list(ids.iter().map(|id| id.ms))),
+        Order::AcknowledgeUnhandled(ids) => {
+            format!("unhandled {}", list(ids.iter().map(|id| id.ms)))
+        }
         Order::DeadLetter {
             entry,
             reason,

@@ -131,7 +131,7 @@ fn settle_all(
         let at = clock::now();
         // Once it has drained the dispatcher needs no answer.
         let _ = to_dispatcher.send(match order {
-            Order::Acknowledge(ids) => {
+            Order::Acknowledge(ids) | Order::AcknowledgeUnhandled(ids) => {
                 settled.lock().unwrap().0.extend(&ids);
                 FromSettler::Confirmed(ids)
             }

@@ -67,10 +67,13 @@ impl Settler {
                 debug!(target: CONTEXT, asked = chunk, acknowledged; "some entries were no longer pending");
             }
             let ids: Vec<EntryId> = self.todo.acknowledgements.drain(..chunk).collect();
-            let count = ids.len() as u64;
-            self.parts
-                .board
-                .update(|observed| observed.handled += count);
+            let todo = &mut self.todo.unhandled;
+            let unhandled = ids.iter().filter(|id| todo.remove(id)).count() as u64;
+            let handled = ids.len() as u64 - unhandled;
+            self.parts.board.update(|observed| {
+                observed.handled += handled;
+                observed.unhandled += unhandled;
+            });
             self.cursor_due = true;
             self.tell_some(ids, FromSettler::Confirmed)?;
         }

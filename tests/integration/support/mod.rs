@@ -10,6 +10,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod redis_client;
+pub mod target;
 pub mod test_gate;
 pub mod test_redis;
 pub mod test_service;
@@ -17,6 +18,7 @@ pub mod unix_http;
 pub mod wait;
 pub mod writer;
 
+pub use target::{Reply, Target};
 pub use test_redis::TestRedis;
 pub use test_service::TestService;
 pub use wait::{wait_until, within};

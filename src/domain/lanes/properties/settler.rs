@@ -12,7 +12,7 @@ impl World {
             let mut ids = Vec::new();
             let mut out = false;
             match &order {
-                Order::Acknowledge(done) => {
+                Order::Acknowledge(done) | Order::AcknowledgeUnhandled(done) => {
                     out = true;
                     assert!(
                         done.iter().all(|id| self.held[id].succeeded),
@@ -96,7 +96,7 @@ impl World {
             let at = self.now;
             let mut answers = Vec::new();
             match order {
-                Order::Acknowledge(ids) => {
+                Order::Acknowledge(ids) | Order::AcknowledgeUnhandled(ids) => {
                     for id in &ids {
                         self.redis.remove(id);
                     }

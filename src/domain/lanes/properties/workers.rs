@@ -96,7 +96,11 @@ impl World {
             match error {
                 None => {
                     known.succeeded = true;
-                    report.done.push(id);
+                    if self.dice.percent(10) {
+                        report.unhandled.push(id);
+                    } else {
+                        report.done.push(id);
+                    }
                     work.reports.push(report);
                 }
                 Some(error) => {
@@ -128,6 +132,7 @@ impl World {
                 .unwrap_or_else(|| RunReport {
                     lane: run.lane.clone(),
                     done: vec![],
+                    unhandled: Vec::new(),
                     failed: None,
                     untouched: VecDeque::new(),
                 });
@@ -205,7 +210,7 @@ impl World {
                     lost.push(id);
                 }
             }
-            for id in &run.done {
+            for id in run.done.iter().chain(&run.unhandled) {
                 self.held.get_mut(id).unwrap().with_worker = false;
             }
         }
@@ -216,7 +221,7 @@ impl World {
         let done: Vec<EntryId> = report
             .runs
             .iter()
-            .flat_map(|run| run.done.clone())
+            .flat_map(|run| [run.done.clone(), run.unhandled.clone()].concat())
             .collect();
         self.lanes.finish(self.now, report, random);
         self.take_orders();

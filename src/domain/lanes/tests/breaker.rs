@@ -270,3 +270,41 @@ fn an_entry_pays_for_one_failed_probe_an_hour_so_that_bad_ones_come_to_an_end() 
     // One call was counted before, so the third is the second that an hour's probe pays for.
     assert!(first_after.expect("letters") >= 2 * crate::domain::breaker::PROBE_FREE_MS);
 }
+
+#[test]
+fn what_is_not_for_the_handler_is_acknowledged_and_says_nothing_about_the_target() {
+    let not_wanted = |job: Job<()>| {
+        let mut report = report(job, None);
+        for run in &mut report.runs {
+            run.unhandled = std::mem::take(&mut run.done);
+        }
+        report.calls = 0;
+        report
+    };
+    let mut lanes = lanes();
+    lanes.admit(NOW, (1..=20).map(|ms| fresh(ms, &ms.to_string())).collect());
+    for ms in 1..=9 {
+        let job = lanes.take_job(NOW, 1).expect("a job");
+        fail(&mut lanes, NOW, job, ms, unreached());
+    }
+    let job = lanes.take_job(NOW, 1).expect("a job");
+    lanes.finish(NOW, not_wanted(job), 0);
+    assert_eq!(orders(&mut lanes), ["unhandled 10"]);
+    let job = lanes.take_job(NOW, 1).expect("a job");
+    fail(&mut lanes, NOW, job, 11, unreached());
+    assert!(
+        lanes.breaker_open(),
+        "ten failures with one between that was no call"
+    );
+
+    let now = NOW + 1_000;
+    lanes.tick(now);
+    let probe = lanes.take_job(now, 4).expect("a probe");
+    lanes.finish(now, not_wanted(probe), 0);
+    assert!(lanes.breaker_open(), "nobody has asked the target");
+    lanes.tick(now);
+    let probe = lanes.take_job(now, 4).expect("the next probe at once");
+    assert!(probe.probe);
+    succeed(&mut lanes, now, probe);
+    assert!(!lanes.breaker_open());
+}

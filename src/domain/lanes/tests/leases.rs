@@ -55,6 +55,7 @@ fn a_job_ends_with_its_first_lease_and_what_is_left_comes_back() {
     let untouched = job.runs.into_iter().map(|run| RunReport {
         lane: run.lane,
         done: Vec::new(),
+        unhandled: Vec::new(),
         failed: None,
         untouched: run.entries,
     });

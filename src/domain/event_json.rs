@@ -1,0 +1,163 @@
+//! An event as the JSON object that programs in other languages get.
+//!
+//! The payload goes in as it came, so that no number loses digits and no member its place.
+
+use serde::de::IgnoredAny;
+
+use super::event::Event;
+
+/// The event as one JSON object in one line or more (the payload keeps its white space): `stream`, `streamId`, `event`,
+/// `aggregateId`, then those of `timestamp`, `serviceName`, `mimeType` and `headers` that it has, `payload` (null when it has none,
+/// a string when it is no JSON), and `fields` with what else it carries. Bytes that are no UTF-8 become U+FFFD there.
+pub fn event_json(event: &Event, stream: &str) -> String {
+    let mut object = Object::begin();
+    object.text("stream", stream);
+    object.text("streamId", &event.id().to_string());
+    object.text("event", event.name());
+    object.text("aggregateId", event.aggregate_id());
+    for (name, value) in [
+        ("timestamp", event.timestamp()),
+        ("serviceName", event.service_name()),
+        ("mimeType", event.mime_type()),
+    ] {
+        if let Some(value) = value {
+            object.text(name, value);
+        }
+    }
+    if !event.headers().is_empty() {
+        let mut headers = Object::begin();
+        for (name, value) in event.headers() {
+            headers.text(name, value);
+        }
+        object.raw("headers", &headers.end());
+    }
+    object.raw("payload", &payload_json(event));
+    let mut fields = Object::begin();
+    for (name, value) in unknown_fields(event) {
+        fields.text(
+            &String::from_utf8_lossy(name),
+            &String::from_utf8_lossy(value),
+        );
+    }
+    if !fields.is_empty() {
+        object.raw("fields", &fields.end());
+    }
+    object.end()
+}
+
+/// The payload as JSON text: as it came when it is JSON, else as a string, else null.
+pub fn payload_json(event: &Event) -> String {
+    match event.payload_text() {
+        None => "null".to_owned(),
+        Some(text) if is_json(text) => text.to_owned(),
+        Some(text) => quoted(text),
+    }
+}
+
+/// Whether a text is one JSON value.
+pub fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// A text as a JSON string.
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn unknown_fields(event: &Event) -> impl Iterator<Item = (&[u8], &[u8])> {
+    const KNOWN: [&[u8]; 7] = [
+        b"event",
+        b"aggregateId",
+        b"timestamp",
+        b"payload",
+        b"serviceName",
+        b"mimeType",
+        b"headers",
+    ];
+    event
+        .fields()
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .filter(|(name, _)| !KNOWN.contains(name))
+}
+
+/// A JSON object in the making.
+pub(super) struct Object(String);
+
+impl Object {
+    pub(super) fn begin() -> Self {
+        Self(String::from("{"))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// A member whose value is a string.
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        self.raw(name, &quoted(value));
+    }
+
+    /// A member whose value is JSON already.
+    pub(super) fn raw(&mut self, name: &str, value: &str) {
+        if !self.is_empty() {
+            self.0.push(',');
+        }
+        self.0.push_str(&quoted(name));
+        self.0.push(':');
+        self.0.push_str(value);
+    }
+
+    pub(super) fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::event;
+    use super::*;
+
+    #[test]
+    fn everything_an_event_has_stands_in_its_object() {
+        let event = event(&[
+            ("timestamp", "2025-06-28 23:40:13"),
+            ("payload", "{\"b\":1.0,\"a\":18446744073709551616}"),
+            ("serviceName", "shop"),
+            ("mimeType", "application/json"),
+            ("headers", "{\"correlation-id\":\"try-1\"}"),
+            ("tenant", "a\"b"),
+        ]);
+        assert_eq!(
+            event_json(&event, "orders"),
+            "{\"stream\":\"orders\",\"streamId\":\"1751154013653-0\",\"event\":\"order.created\",\"aggregateId\":\"order-42\",\
+             \"timestamp\":\"2025-06-28 23:40:13\",\"serviceName\":\"shop\",\"mimeType\":\"application/json\",\
+             \"headers\":{\"correlation-id\":\"try-1\"},\"payload\":{\"b\":1.0,\"a\":18446744073709551616},\
+             \"fields\":{\"tenant\":\"a\\\"b\"}}"
+        );
+    }
+
+    #[test]
+    fn a_payload_is_json_a_string_or_null() {
+        for (payload, expected) in [
+            (None, "null"),
+            (Some("{}"), "{}"),
+            (Some("1e3"), "1e3"),
+            (Some("two words"), "\"two words\""),
+            (Some(""), "\"\""),
+            (Some("{\"a\":}"), "\"{\\\"a\\\":}\""),
+            (Some("1 2"), "\"1 2\""),
+        ] {
+            let fields: Vec<(&str, &str)> =
+                payload.into_iter().map(|text| ("payload", text)).collect();
+            let event = event(&fields);
+            let json = event_json(&event, "s");
+            assert!(
+                json.ends_with(&format!("\"payload\":{expected}}}")),
+                "{json}"
+            );
+            assert!(is_json(&json), "{json}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The handler that sends each event to a program: one POST, and the answer says what becomes of the event.
+//!
+//! Here are the effects; what is sent and what an answer means is decided in [`crate::domain::webhook`]. Nothing of URL, secret or
+//! payload gets into the log or a reason.
+
+mod connect;
+mod names;
+mod sign;
+
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::log::debug;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use ureq::http::Uri;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::{Connector as _, RustlsConnector, TcpConnector};
+use ureq::{Agent, Timeout};
+
+use super::{Call, Handler, HandlerError, HandlerResult};
+use crate::config::handler_url::HandlerUrl;
+use crate::config::settings::{Settings, WebhookSettings};
+use crate::domain::event::Event;
+use crate::domain::trace_context::{RANDOM_BYTES, TraceContext};
+use crate::domain::webhook::answer::{ANSWER_BYTES_MAX, Answer, verdict};
+use crate::domain::webhook::request::{Format, Request, idempotency_key, message_id, request};
+use crate::runtime::clock;
+use connect::{NotReached, Reaching};
+use names::Names;
+use sign::Signer;
+
+const CONTEXT: &str = "event-handler";
+
+/// The longest wait for a name, and then for a connection with its TLS: a target that needs longer is taken to be down. Never more
+/// than half of `HANDLER_TIMEOUT_MS`, so that the time that ends a call tells what took it.
+const REACH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that was idle for so long is not used again: common servers close theirs after five seconds (Node.js) or more, and
+/// one that is closed while we send costs the event a call.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// The longest head of an answer, bytes; each connection has a buffer of this size.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// The buffer for what is sent, bytes, each connection; a larger body goes in pieces.
+const SEND_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Posts each event to `HANDLER_URL`.
+pub struct WebhookHandler {
+    agent: Agent,
+    url: Uri,
+    authorization: Option<String>,
+    stream: String,
+    format: Format,
+    signer: Option<Signer>,
+    random: SystemRandom,
+}
+
+/// Why the settings do not make a webhook.
+#[derive(Debug)]
+pub struct WebhookError(String);
+
+impl fmt::Display for WebhookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for WebhookError {}
+
+impl WebhookHandler {
+    /// A webhook with connections for all workers; connects to nothing yet.
+    ///
+    /// # Errors
+    /// When `HANDLER_CA_FILE` holds no certificates, or the address is none after all.
+    pub fn new(webhook: &WebhookSettings, settings: &Settings) -> Result<Self, WebhookError> {
+        let timeout = settings.handler.timeout;
+        let workers = settings.delivery.workers;
+        let reach = REACH_TIMEOUT.min(timeout / 2);
+        let roots = match &webhook.ca_file {
+            None => RootCerts::WebPki,
+            Some(path) => {
+                let pem = fs::read(path).map_err(|error| {
+                    WebhookError(format!("HANDLER_CA_FILE cannot be read: {error}"))
+                })?;
+                certificates(&pem)?
+            }
+        };
+        let tls = TlsConfig::builder()
+            .root_certs(roots)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .no_delay(true)
+            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
+            .timeout_global(Some(timeout))
+            .timeout_resolve(Some(reach))
+            .timeout_connect(Some(reach))
+            .max_response_header_size(HEAD_BYTES_MAX)
+            .input_buffer_size(HEAD_BYTES_MAX)
+            .output_buffer_size(SEND_BUFFER_BYTES)
+            .max_idle_connections(workers)
+            .max_idle_connections_per_host(workers)
+            .max_idle_age(IDLE_MAX)
+            .tls_config(tls)
+            .build();
+        let HandlerUrl {
+            host,
+            port,
+            target,
+            user,
+            ..
+        } = &webhook.url;
+        let url: Uri = (webhook.url.origin() + target)
+            .parse()
+            .map_err(|_| WebhookError("HANDLER_URL cannot be used as it is".to_owned()))?;
+        let connector = ().chain(TcpConnector::default()).chain(RustlsConnector::default());
+        Ok(Self {
+            agent: Agent::with_parts(config, Reaching(connector), Names::new(host, *port)),
+            url,
+            authorization: user
+                .as_ref()
+                .map(|user| format!("Basic {}", STANDARD.encode(user.as_slice()))),
+            stream: settings.consumer.stream.clone(),
+            format: webhook.format,
+            signer: webhook.key.as_ref().map(Signer::new),
+            random: SystemRandom::new(),
+        })
+    }
+
+    fn request(&self, event: &Event, call: Call) -> Request {
+        let mut random = [0; RANDOM_BYTES];
+        // Without randomness (early at boot) the ids are zeros and become valid all the same; they are no secret.
+        let _ = self.random.fill(&mut random);
+        let trace = TraceContext::of(event, random);
+        let mut request = request(event, &self.stream, call.attempt, self.format, &trace);
+        if let Some(signer) = &self.signer {
+            let id = message_id(&idempotency_key(event, &self.stream));
+            let signed = signer.headers(&id, clock::unix_ms() / 1_000, &request.body);
+            request.headers.extend(signed);
+        }
+        request
+    }
+
+    fn post(&self, request: &Request) -> Result<Answered, ureq::Error> {
+        let mut post = self.agent.post(&self.url);
+        for (name, value) in &request.headers {
+            post = post.header(name, value);
+        }
+        if let Some(authorization) = &self.authorization {
+            post = post.header("Authorization", authorization);
+        }
+        let response = post.send(&request.body)?;
+        let status = response.status().as_u16();
+        let retry_after = response
+            .headers()
+            .get("Retry-After")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let mut body = Vec::new();
+        // One byte more, so that the end is seen: only then can the connection be used again.
+        let mut reader = response
+            .into_body()
+            .into_reader()
+            .take(ANSWER_BYTES_MAX as u64 + 1);
+        reader.read_to_end(&mut body)?;
+        if body.len() > ANSWER_BYTES_MAX {
+            body.clear();
+        }
+        Ok(Answered {
+            status,
+            retry_after,
+            body,
+        })
+    }
+}
+
+struct Answered {
+    status: u16,
+    retry_after: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Handler for WebhookHandler {
+    fn handle(&self, event: &Event, call: Call) -> HandlerResult {
+        let request = self.request(event, call);
+        let answered = self.post(&request).map_err(failed)?;
+        let answer = Answer {
+            status: answered.status,
+            retry_after: answered.retry_after.as_deref(),
+            body: &answered.body,
+        };
+        let result = verdict(answer, clock::unix_ms());
+        debug!(
+            target: CONTEXT, streamId:% = event.id(), status = answered.status, attempt = call.attempt,
+            answer:% = String::from_utf8_lossy(&answered.body), correlationId = event.correlation_id();
+            "target answered"
+        );
+        result
+    }
+}
+
+/// What a call without a whole answer means: whether it reached its target is all that counts.
+fn failed(error: ureq::Error) -> HandlerError {
+    if let ureq::Error::Other(other) = &error
+        && let Some(NotReached(why)) = other.downcast_ref()
+    {
+        return HandlerError::Unreached {
+            reason: format!("the target was not reached: {why}"),
+        };
+    }
+    let reason = match error {
+        ureq::Error::Timeout(Timeout::Global) => {
+            "no whole answer within HANDLER_TIMEOUT_MS".to_owned()
+        }
+        other => format!("no whole answer: {other}"),
+    };
+    HandlerError::Retry {
+        reason,
+        not_before: None,
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<RootCerts, WebhookError> {
+    let mut found = Vec::new();
+    for item in parse_pem(pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
+            Ok(_) => {}
+            Err(error) => {
+                return Err(WebhookError(format!("HANDLER_CA_FILE is not PEM: {error}")));
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(WebhookError(
+            "HANDLER_CA_FILE holds no certificate".to_owned(),
+        ));
+    }
+    Ok(RootCerts::new_with_certs(&found))
+}
+
+#[cfg(test)]
+mod tests;
