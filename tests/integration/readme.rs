@@ -1,17 +1,21 @@
 //! The README says what is so: its settings, exit statuses, reason codes and answers are compared with the real ones.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
-use std::thread::sleep;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread::{sleep, spawn};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use weir::config::document::compare_with_readme;
 use weir::domain::wire::WireFormat;
 use weir::exit_status::ExitStatus;
 
-use crate::support::{TestRedis, TestService, http, wait_until};
+use crate::support::{TestRedis, TestService, http, ports, wait_until, within};
 
 const SOON: Duration = Duration::from_secs(10);
 /// Longer than the pause between two test events.
@@ -171,4 +175,66 @@ fn the_curl_lines_of_the_readme_answer_as_it_shows() {
             wait_until(&command, SOON, matches);
         }
     }
+}
+
+/// The text of the first block in this language after a heading.
+fn block<'a>(readme: &'a str, heading: &str, language: &str) -> &'a str {
+    let section = readme.split_once(heading).expect("the heading").1;
+    let begin = format!("```{language}\n");
+    let block = section.split_once(&begin).expect("the block").1;
+    block.split_once("```").expect("its end").0
+}
+
+#[test]
+fn the_receiver_of_the_readme_receives_events() {
+    let readme = read("README.md");
+    let folder = tempfile::tempdir().unwrap();
+    let port = ports::free().to_string();
+    let program = block(&readme, "### Webhook", "python").replace("9000", &port);
+    fs::write(folder.path().join("receiver.py"), program).unwrap();
+    let redis = TestRedis::start();
+    // Everything as it stands there, except the ports and the place of the binary.
+    let commands = block(&readme, "### Webhook", "sh")
+        .replace("9000", &port)
+        .replace("6379", &redis.port().to_string())
+        .replace("target/release/weir", env!("CARGO_BIN_EXE_weir"));
+    let mut shell = Command::new("sh")
+        .args(["-c", &commands])
+        .env("SERVICE_PORT", "0")
+        .env("BIND_ADDRESS", "127.0.0.1")
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let (lines_tx, lines) = mpsc::channel();
+    let output = BufReader::new(shell.stdout.take().unwrap());
+    spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            let _ = lines_tx.send(line);
+        }
+    });
+    let line = readme
+        .lines()
+        .find(|line| line.starts_with("redis-cli XADD"))
+        .expect("the XADD line");
+    let words = Command::new("sh")
+        .args(["-c", &line.replace("redis-cli", "printf '%s\\n'")])
+        .output()
+        .unwrap();
+    let words = String::from_utf8(words.stdout).unwrap();
+    let words: Vec<&str> = words.lines().collect();
+    let _: String = redis.run(&words);
+    let said = "`order.created order-42 {'amount': 1}`";
+    assert!(readme.contains(said));
+    let mut printed = Vec::new();
+    let seen = within(Duration::from_secs(20), || {
+        printed.extend(lines.try_iter());
+        printed.iter().any(|line| line == said.trim_matches('`'))
+    });
+    rustix::process::kill_process_group(rustix::process::Pid::from_child(&shell), Signal::KILL)
+        .unwrap();
+    shell.wait().unwrap();
+    assert!(seen, "{printed:#?}");
 }
