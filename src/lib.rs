@@ -38,9 +38,9 @@
 //! [`domain`] holds the rules, without IO, clock, threads or log: begin with [`domain::event`], then [`domain::lanes`] and
 //! [`domain::health`]. [`config`] is one table of variables that feeds parser, help and README. [`threads`] has one file a thread.
 //! [`redis_io`] alone names the redis crate; its scripts lie beside it. [`http`] takes requests in through a gate that checks them
-//! whole before a worker sees them. [`handlers`] is the folder to extend. [`runtime`] has the small tools: shutdown, named threads,
-//! the health board, the log. [`service`] wires all of it and knows the order of stopping; [`cli`] and [`exit_status`] are what the
-//! shell sees.
+//! whole before a worker sees them. [`handlers`] is the folder to extend; what the webhook sends and what answers mean is in
+//! [`domain::webhook`]. [`runtime`] has the small tools: shutdown, named threads, the health board, the log. [`service`] wires all
+//! of it and knows the order of stopping; [`cli`] and [`exit_status`] are what the shell sees.
 //!
 //! Imports go one way: `main` → [`cli`], [`service`] → [`threads`] → [`handlers`], [`redis_io`], [`http`], [`runtime`] →
 //! [`domain`], [`config`]. A test reads the `use` lines and keeps it so.

@@ -13,7 +13,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{error, info, warn};
 
-use crate::config::{Loaded, settings::Settings};
+use crate::config::Loaded;
+use crate::config::settings::{HandlerChoice, Settings};
 use crate::domain::Millis;
 use crate::domain::health::{Observations, Phase};
 use crate::exit_status::ExitStatus;
@@ -94,7 +95,12 @@ impl Service {
             warn!(target: "config", variable = warning.variable(); "{warning}");
         }
         let handler = match handler {
-            Some(handler) => Ok(choice::filtered(handler, &settings, true)),
+            Some(handler) => {
+                if !matches!(settings.handler.choice, HandlerChoice::Log) {
+                    warn!(target: "config", "the handler of the configuration has no effect: this program has its own");
+                }
+                Ok(choice::filtered(handler, &settings, true))
+            }
             None => choice::chosen(&settings),
         };
         let status = match handler {
