@@ -6,8 +6,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::problems::Fault;
@@ -17,6 +15,7 @@ use super::rules::Rule;
 use super::settings::{HandlerChoice, HandlerSettings, SigningKey, WebhookSettings};
 use super::table;
 use super::variable::Row;
+use crate::domain::base64;
 
 /// What stands before a secret in the form of Standard Webhooks.
 const SECRET_PREFIX: &str = "whsec_";
@@ -158,7 +157,7 @@ impl Rule for WebhookSecret {
                 .contains(&text.len())
                 .then(|| SigningKey::new(text.as_bytes().to_vec()));
         };
-        let key = STANDARD.decode(encoded).ok()?;
+        let key = base64::decode(encoded)?;
         KEY_BYTES.contains(&key.len()).then(|| SigningKey::new(key))
     }
 

@@ -1,6 +1,7 @@
 //! Pure rules: values in, values out. No IO, no clock, no threads, no logging; imports std, serde, `serde_json`, jiff and croner only.
 
 pub mod backoff;
+pub mod base64;
 pub mod breaker;
 pub mod container_id;
 pub mod correlation;

@@ -15,8 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::log::debug;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -26,6 +24,7 @@ use ureq::{Agent, Timeout};
 use super::{Call, Handler, HandlerError, HandlerResult};
 use crate::config::handler_url::HandlerUrl;
 use crate::config::settings::{Settings, WebhookSettings};
+use crate::domain::base64;
 use crate::domain::event::Event;
 use crate::domain::trace_context::{RANDOM_BYTES, TraceContext};
 use crate::domain::webhook::answer::{ANSWER_BYTES_MAX, Answer, verdict};
@@ -130,7 +129,7 @@ impl WebhookHandler {
             url,
             authorization: user
                 .as_ref()
-                .map(|user| format!("Basic {}", STANDARD.encode(user.as_slice()))),
+                .map(|user| format!("Basic {}", base64::encode(user))),
             stream: settings.consumer.stream.clone(),
             format: webhook.format,
             signer: webhook.key.as_ref().map(Signer::new),

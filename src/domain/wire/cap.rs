@@ -3,7 +3,8 @@
 use super::super::entry_codec::{DecodeError, Rule};
 use super::super::event::Field;
 use super::mapped::{Mapped, ReadFields};
-use super::{base64, has, json, not_a, required};
+use super::{has, json, not_a, required};
+use crate::domain::base64;
 
 /// The message's name, which CAP demands.
 const NAME: &str = "cap-msg-name";

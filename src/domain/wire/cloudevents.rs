@@ -4,7 +4,8 @@ use super::super::entry_codec::{DecodeError, Rule};
 use super::super::event::Field;
 use super::json::{self, Members};
 use super::mapped::{Mapped, ReadFields};
-use super::{base64, last, not_a, required};
+use super::{last, not_a, required};
+use crate::domain::base64;
 
 /// The field it stands in.
 pub(super) const DATA: &str = "data";

@@ -3,7 +3,6 @@
 //!
 //! Used by whoever turns an entry into an event; never changes an entry, only how it is seen.
 
-mod base64;
 mod cap;
 mod cloudevents;
 mod connect;

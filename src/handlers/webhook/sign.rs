@@ -1,10 +1,9 @@
 //! Signs what is sent, as Standard Webhooks says: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
 use crate::config::settings::SigningKey;
+use crate::domain::base64;
 use crate::domain::webhook::request::signed_content;
 
 /// Holds the key.
@@ -18,7 +17,7 @@ impl Signer {
     /// The three headers for this body at this time, in seconds since 1970.
     pub(super) fn headers(&self, id: &str, unix_seconds: u64, body: &str) -> [(String, String); 3] {
         let content = signed_content(id, unix_seconds, body);
-        let signature = STANDARD.encode(hmac::sign(&self.0, content.as_bytes()));
+        let signature = base64::encode(hmac::sign(&self.0, content.as_bytes()).as_ref());
         [
             ("webhook-id", id.to_owned()),
             ("webhook-timestamp", unix_seconds.to_string()),
@@ -35,7 +34,7 @@ mod tests {
     #[test]
     fn the_signature_is_the_one_of_the_specification() {
         // The example of the Standard Webhooks libraries.
-        let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let key = base64::decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signer = Signer::new(&SigningKey::new(key));
         let body = r#"{"test": 2432232314}"#;
         let headers = signer.headers("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);

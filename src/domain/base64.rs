@@ -1,7 +1,28 @@
-//! Base64 as .NET and `CloudEvents` write it: the standard alphabet of RFC 4648, padded.
+//! Base64 as .NET, `CloudEvents` and HTTP write it: the standard alphabet of RFC 4648, padded.
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// The text of some bytes.
+pub fn encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0_usize, |bits, place| {
+            bits << 8 | usize::from(group.get(place).copied().unwrap_or(0))
+        });
+        for place in 0..4 {
+            // One byte fills two characters, two fill three, three fill four.
+            text.push(if place <= group.len() {
+                char::from(ALPHABET[bits >> (18 - 6 * place) & 63])
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
 
 /// The bytes of a text; `None` when it is not base64.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
     if !bytes.len().is_multiple_of(4) {
         return None;
@@ -54,6 +75,7 @@ mod tests {
             ("+/+/", b"\xfb\xff\xbf"),
         ] {
             assert_eq!(decode(text).as_deref(), Some(bytes), "{text}");
+            assert_eq!(encode(bytes), text);
         }
         for text in [
             "Z", "Zg", "Zg=", "Z===", "====", "=", "Zm9v=", "Zm-v", "Zm 9", "=g==", "Zg==Zg==",
