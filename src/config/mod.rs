@@ -18,6 +18,7 @@ mod suggest;
 pub mod table;
 #[cfg(test)]
 mod test_support;
+mod tls_files;
 pub mod variable;
 
 pub use document::markdown_table;

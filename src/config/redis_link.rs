@@ -1,7 +1,7 @@
 //! The part of the configuration that says where Redis is: address, user, password and TLS.
 //!
-//! Looks at files only to see that they can be read; their content is read again at every connect by whoever connects, so that
-//! rotated passwords and certificates are picked up.
+//! Looks at files only to see that they can be read and hold what they are named for; their content is read again at every connect by
+//! whoever connects, so that rotated passwords and certificates are picked up.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use super::reader::{Origin, Reader, Refused};
 use super::rules::HostValue;
 use super::settings::{PasswordSource, RedisAddress, RedisSettings, TlsSettings};
 use super::table::{self, CREDENTIAL_FILE, SECRET_BYTES_MAX};
+use super::tls_files;
 use super::variable::{Row, Variable};
 
 /// Reads everything about the link to Redis. The reply timeout is read before, because other bounds depend on it.
@@ -112,6 +113,12 @@ fn password_comes_from(reader: &mut Reader, origin: Origin) {
     reader.take_effect(&table::REDIS_PW, Some("***".to_owned()), origin);
 }
 
+/// Whether a file holds what it is named for, or the words that say why not.
+type Check = fn(&Path) -> Result<(), String>;
+
+/// A TLS file that is named, by which variable, and what it must hold.
+type Given<'a> = (&'static Variable<super::rules::Path>, &'a PathBuf, Check);
+
 fn tls(reader: &mut Reader, on_socket: bool) -> Result<Option<TlsSettings>, Refused> {
     let enabled = reader.value(&table::REDIS_TLS_ENABLED);
     let ca_file = reader.optional(&table::REDIS_TLS_CA_FILE);
@@ -119,14 +126,23 @@ fn tls(reader: &mut Reader, on_socket: bool) -> Result<Option<TlsSettings>, Refu
     let key_file = reader.optional(&table::REDIS_TLS_KEY_FILE);
     let enabled = enabled?;
     let (ca_file, cert_file, key_file) = (ca_file?, cert_file?, key_file?);
-    let given: Vec<(&'static Variable<_>, &PathBuf)> = [
-        (&table::REDIS_TLS_CA_FILE, &ca_file),
-        (&table::REDIS_TLS_CERT_FILE, &cert_file),
-        (&table::REDIS_TLS_KEY_FILE, &key_file),
-    ]
-    .into_iter()
-    .filter_map(|(variable, file)| Some((variable, file.as_ref()?)))
-    .collect();
+    let files: [(&'static Variable<_>, _, Check); 3] = [
+        (
+            &table::REDIS_TLS_CA_FILE,
+            &ca_file,
+            tls_files::check_authorities,
+        ),
+        (
+            &table::REDIS_TLS_CERT_FILE,
+            &cert_file,
+            tls_files::check_certificate,
+        ),
+        (&table::REDIS_TLS_KEY_FILE, &key_file, tls_files::check_key),
+    ];
+    let given: Vec<Given<'_>> = files
+        .into_iter()
+        .filter_map(|(variable, file, check)| Some((variable, file.as_ref()?, check)))
+        .collect();
     if !enabled {
         return files_without_tls(reader, &given);
     }
@@ -135,8 +151,8 @@ fn tls(reader: &mut Reader, on_socket: bool) -> Result<Option<TlsSettings>, Refu
         let why = "there is no TLS over a Unix socket, which REDIS_HOST names";
         all_good = Err(reader.contradiction(&table::REDIS_TLS_ENABLED, why));
     }
-    for (variable, path) in given {
-        if let Err(why) = check_file(path) {
+    for (variable, path, check) in given {
+        if let Err(why) = check_file(path).and_then(|_| check(path)) {
             all_good = Err(reader.refuse(variable, Fault::File(format!("it {why}"))));
         }
     }
@@ -160,10 +176,10 @@ fn tls(reader: &mut Reader, on_socket: bool) -> Result<Option<TlsSettings>, Refu
 /// Otherwise whoever names certificates wants TLS, and to go on without would send the password in the clear.
 fn files_without_tls(
     reader: &mut Reader,
-    given: &[(&'static Variable<super::rules::Path>, &PathBuf)],
+    given: &[Given<'_>],
 ) -> Result<Option<TlsSettings>, Refused> {
     let off_in_so_many_words = reader.is_set(&table::REDIS_TLS_ENABLED);
-    for (variable, _) in given {
+    for (variable, ..) in given {
         if off_in_so_many_words {
             reader.warn(Warning::TlsOff {
                 variable: variable.about().name,

@@ -33,8 +33,8 @@ pub(super) const SECRET_BYTES_MAX: usize = 65_536;
 /// The file in systemd's credentials directory that holds the password.
 pub(super) const CREDENTIAL_FILE: &str = "redis_pw";
 
-const READABLE_FILE: Path = Path {
-    allowed: "the path of a readable file",
+const TLS_FILE: Path = Path {
+    allowed: "the path of a readable PEM file, at most 1048576 bytes",
 };
 
 /// Makes a static for every row and [`ALL`] from the same list, so that no row can be forgotten.
@@ -79,13 +79,13 @@ variables! {
     REDIS_TLS_ENABLED: Choice<bool> = Choice { options: &[("true", true), ("false", false)], any_case: false }, Redis, Value("false"),
         "TLS to Redis",
         also_called(&["REDIS_TLS", "REDIS_SSL", "REDIS_SSL_ENABLED", "REDIS_USE_TLS"]);
-    REDIS_TLS_CA_FILE: Path = READABLE_FILE, Redis, Unset("built-in roots"),
+    REDIS_TLS_CA_FILE: Path = TLS_FILE, Redis, Unset("built-in roots"),
         "Certificates (PEM) of the authorities to trust instead of the built-in roots",
         empty_is_unset(), also_called(&["REDIS_TLS_CA", "REDIS_CA_FILE"]);
-    REDIS_TLS_CERT_FILE: Path = READABLE_FILE, Redis, Unset("none"),
+    REDIS_TLS_CERT_FILE: Path = TLS_FILE, Redis, Unset("none"),
         "Client certificate (PEM); goes with REDIS_TLS_KEY_FILE",
         empty_is_unset(), also_called(&["REDIS_TLS_CERT", "REDIS_CERT_FILE"]);
-    REDIS_TLS_KEY_FILE: Path = READABLE_FILE, Redis, Unset("none"),
+    REDIS_TLS_KEY_FILE: Path = TLS_FILE, Redis, Unset("none"),
         "Private key (PEM) of the client certificate",
         empty_is_unset(), also_called(&["REDIS_TLS_KEY", "REDIS_KEY_FILE"]);
     // Redis' own setting `databases` is a positive 32-bit number.

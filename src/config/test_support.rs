@@ -50,3 +50,25 @@ pub(super) fn origin(loaded: &Loaded, variable: &str) -> (Option<String>, Origin
         .unwrap();
     (effective.shown.clone(), effective.origin.clone())
 }
+
+/// The certificate of an authority of nobody's.
+pub(super) const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBfTCCASOgAwIBAgIUCVrsPNNFzDZjwIw2Tz8x9D+t9P0wCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJd2VpciB0ZXN0MB4XDTI2MTEyMzAyMDMxNloXDTI2MTEyNDAy
+MDMxNlowFDESMBAGA1UEAwwJd2VpciB0ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAExLMUlWetUvBX3QEeKTctxWqUB/E+7X99pkEWdyTXgYehgkwiYw/D1prO
+uw5PzIrzdbPhgsLey/CRJMX36PLpdqNTMFEwHQYDVR0OBBYEFPwRk0hINZM0pV5D
+1SKWIeAhcrlzMB8GA1UdIwQYMBaAFPwRk0hINZM0pV5D1SKWIeAhcrlzMA8GA1Ud
+EwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAItoUc2eLMThV778nEBZLpVs
+wJ7ULK6Z3O3iYHbsGv5lAiAILzzMyrsvm1KlGUhopbioE79hRYvwmo3WzMlnmNth
+gA==
+-----END CERTIFICATE-----
+";
+
+/// The form of a private key; it unlocks nothing.
+pub(super) const KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MAo=
+-----END PRIVATE KEY-----
+";

@@ -57,6 +57,24 @@ fn tls_with_a_client_certificate_works_and_without_it_does_not() {
 }
 
 #[test]
+fn a_tls_file_that_holds_something_else_ends_the_start_with_78() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    fs::write(&file, "not found\n").unwrap();
+    // Nobody listens there: it is found without a connection.
+    let mut service = TestService::configure_at("127.0.0.1", 1)
+        .variable("REDIS_TLS_ENABLED", "true")
+        .variable("REDIS_TLS_CA_FILE", &file)
+        .run_to_end();
+    service.wait_end(SOON).expect(78);
+    let output = service.all_output();
+    assert!(
+        output.contains("REDIS_TLS_CA_FILE") && output.contains("holds no certificate in PEM form"),
+        "{output}"
+    );
+}
+
+#[test]
 fn a_server_of_another_authority_is_not_trusted() {
     let (theirs, ours) = (Certificates::generate(), Certificates::generate());
     let redis = TestRedis::configure().tls(&theirs, false).start();

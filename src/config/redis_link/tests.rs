@@ -7,7 +7,7 @@ use crate::config::load::load;
 use crate::config::problems::Warning;
 use crate::config::reader::Origin;
 use crate::config::settings::{PasswordSource, RedisAddress};
-use crate::config::test_support::{complaints, environment, load_with, origin};
+use crate::config::test_support::{CERTIFICATE, KEY, complaints, environment, load_with, origin};
 
 fn file(directory: &Path, name: &str, content: &str) -> String {
     let path = directory.join(name);
@@ -126,7 +126,12 @@ fn files_that_cannot_be_read_are_reported() {
         );
     }
     let on = ("REDIS_TLS_ENABLED", "true");
-    for (path, good) in [(missing.as_str(), false), (folder, false), (&largest, true)] {
+    let authority = file(directory.path(), "ca.pem", CERTIFICATE);
+    for (path, good) in [
+        (missing.as_str(), false),
+        (folder, false),
+        (&authority, true),
+    ] {
         let result = load_with(&[on, ("REDIS_TLS_CA_FILE", path)]);
         assert_eq!(result.is_ok(), good, "{path}");
     }
@@ -161,7 +166,7 @@ fn a_user_needs_a_password_unless_it_is_the_one_that_needs_no_login() {
 #[test]
 fn certificate_and_key_go_together() {
     let directory = tempfile::tempdir().unwrap();
-    let pem = file(directory.path(), "pem", "x");
+    let pem = file(directory.path(), "pem", &format!("{CERTIFICATE}{KEY}"));
     let on = ("REDIS_TLS_ENABLED", "true");
     let (ca, cert, key) = (
         ("REDIS_TLS_CA_FILE", pem.as_str()),
@@ -186,6 +191,37 @@ fn certificate_and_key_go_together() {
         .unwrap();
     assert_eq!(tls.ca_file.as_deref(), Some(Path::new(&pem)));
     assert!(tls.client.is_some());
+}
+
+#[test]
+fn tls_files_that_do_not_hold_what_they_are_named_for_are_reported_all_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificate = file(directory.path(), "certificate", CERTIFICATE);
+    let key = file(directory.path(), "key", KEY);
+    let errors = load_with(&[
+        ("REDIS_TLS_ENABLED", "true"),
+        ("REDIS_TLS_CA_FILE", &key),
+        ("REDIS_TLS_CERT_FILE", &key),
+        ("REDIS_TLS_KEY_FILE", &certificate),
+    ]);
+    let report = errors.as_ref().unwrap_err().to_string();
+    assert_eq!(
+        complaints(errors),
+        [
+            "REDIS_TLS_CA_FILE",
+            "REDIS_TLS_CERT_FILE",
+            "REDIS_TLS_KEY_FILE"
+        ]
+    );
+    assert!(
+        report.contains("it holds no certificate in PEM form"),
+        "{report}"
+    );
+    assert!(
+        report.contains("it holds no private key in PEM form"),
+        "{report}"
+    );
+    assert!(!report.contains("MAo"), "no word of what they hold");
 }
 
 #[test]
