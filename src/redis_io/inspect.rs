@@ -1,4 +1,4 @@
-//! Looking without touching: PING, the state of stream and group, our rights, and what was pending before us.
+//! Looking without touching: signs of life, the state of stream and group, our rights, and what was pending before us.
 
 use std::time::Duration;
 
@@ -19,6 +19,19 @@ const OWNERS_MAX: usize = 10;
 /// As sorted by [`ErrorClass`].
 pub fn ping(link: &mut Link) -> Result<(), RedisIoError> {
     link.query("PING", "server", &redis::cmd("PING"), Duration::ZERO)
+        .map(drop)
+}
+
+/// Asks for a write, one without an effect: a server that is handing over to another one (`FAILOVER`, `CLIENT PAUSE ... WRITE`) answers
+/// PING all the while and keeps writes waiting; a replica refuses them.
+///
+/// # Errors
+/// As sorted by [`ErrorClass`].
+pub fn ask_for_a_write(link: &mut Link, keys: &Keys) -> Result<(), RedisIoError> {
+    // The lease of a consumer without a name: nobody's. Nothing changes, so nothing is replicated or logged either.
+    let nobody = &keys.lease_prefix;
+    let command = redis::cmd("PEXPIRE").arg(nobody).arg(1).clone();
+    link.query("PEXPIRE", nobody, &command, Duration::ZERO)
         .map(drop)
 }
 

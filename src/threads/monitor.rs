@@ -23,7 +23,7 @@ use crate::runtime::thread::ThreadError;
 
 const CONTEXT: &str = "monitor";
 
-/// Redis is asked for a sign of life this often, so that readiness turns within three seconds of losing it.
+/// Redis is asked for a sign of life, and for a write that changes nothing, this often, so that readiness turns within three seconds of losing it.
 const PING_EVERY: Duration = Duration::from_millis(500);
 
 /// Stream and group are inspected this often.
@@ -108,7 +108,11 @@ impl Monitor {
             .update(|observed| observed.redis.asking_since = Some(began));
         let answer = self.link.ensure().and_then(|_| {
             let asked = Instant::now();
-            inspect::ping(&mut self.link).map(|()| asked.elapsed())
+            inspect::ping(&mut self.link)?;
+            let latency = asked.elapsed();
+            // Whoever only reads is no use to us: every read of a group is a write too.
+            inspect::ask_for_a_write(&mut self.link, &self.parts.keys)?;
+            Ok(latency)
         });
         match answer {
             Ok(latency) => {

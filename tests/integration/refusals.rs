@@ -1,4 +1,4 @@
-//! A Redis that answers and refuses: short of memory, a replica now, without its replicas, without a right. None of it ends a running
+//! A Redis that answers and refuses: short of memory, a replica now, without its replicas, keeping writes waiting, without a right. None of it ends a running
 //! service, what can be done goes on, and the log does not fill with it.
 
 use std::time::Duration;
@@ -64,6 +64,31 @@ fn a_redis_that_became_a_replica_is_waited_for() {
     std::thread::sleep(Duration::from_secs(4));
     assert!(complaints(&service) <= 6, "the log fills");
     redis.run::<()>(&["REPLICAOF", "NO", "ONE"]);
+    expect_turn(&mut service, 200);
+    expect_work(&redis, &mut service);
+}
+
+#[test]
+fn a_redis_that_keeps_writes_waiting_is_noticed_although_it_answers_ping() {
+    let redis = TestRedis::start();
+    let mut service = TestService::start(&redis);
+    expect_turn(&mut service, 200);
+    redis.run::<()>(&["CLIENT", "PAUSE", "20000", "WRITE"]);
+    expect_turn(&mut service, 503);
+    let page = http::get(service.port(), "/health").json();
+    assert!(
+        page["reasons"]
+            .as_array()
+            .unwrap()
+            .contains(&"redis_timeout".into()),
+        "{page}"
+    );
+    // Longer than any reply is waited for: it stays so.
+    for _ in 0..40 {
+        assert_eq!(http::status(service.port(), "/health/ready"), Some(503));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    redis.run::<()>(&["CLIENT", "UNPAUSE"]);
     expect_turn(&mut service, 200);
     expect_work(&redis, &mut service);
 }
