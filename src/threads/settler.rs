@@ -4,6 +4,7 @@
 mod fetch;
 mod letters;
 mod membership;
+mod renewals;
 mod steps;
 
 use std::collections::{HashSet, VecDeque};
@@ -31,6 +32,7 @@ use crate::redis_io::settle::DeadLetter;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::thread::ThreadError;
+use renewals::Renewals;
 
 const CONTEXT: &str = "settler";
 
@@ -103,7 +105,7 @@ pub struct SettlerParts {
 /// Orders that are not carried out yet.
 #[derive(Default)]
 struct Todo {
-    renewals: Vec<EntryId>,
+    renewals: Renewals,
     counts: Vec<(EntryId, u32)>,
     acknowledgements: Vec<EntryId>,
     /// Which of them the handler did not want; only for counting.
@@ -303,7 +305,7 @@ impl Settler {
                 self.todo.letters.push_back(letter);
             }
             Order::Count(counts) => self.todo.counts.extend(counts),
-            Order::Renew(ids) => self.todo.renewals.extend(ids),
+            Order::Renew(ids) => self.todo.renewals.extend(clock::now(), ids),
             Order::Release(entries) => {
                 self.todo.releases.extend(entries);
                 // Who hands over begins nothing more, so nobody needs the bodies.
@@ -314,7 +316,8 @@ impl Settler {
         }
     }
 
-    /// Does everything that is due, leases first. What fails stays in its list.
+    /// Does what is due, leases first: some of them where there are many, and the next ones in the next round. What fails stays in its
+    /// list.
     fn work(&mut self) -> Result<(), Halt> {
         let Some(membership) = self.membership.clone() else {
             return self.join();
@@ -389,6 +392,7 @@ impl Settler {
     }
 
     fn recover(&mut self, failure: &RedisIoError) -> Result<(), ThreadError> {
+        self.todo.renewals.hurry();
         self.beat(Activity::WaitingForRedis, Some(failure.reason()));
         if failure.class != ErrorClass::Repair {
             self.pause(failure);

@@ -39,6 +39,7 @@ mod refusals;
 mod rights;
 mod schedules;
 mod scripts;
+mod settler;
 mod shutdown;
 mod start;
 mod steady;

@@ -75,6 +75,7 @@ impl Settler {
     pub(super) fn name_lost(&mut self) -> Result<(), ThreadError> {
         self.membership = None;
         self.parts.memory.set_membership(None);
+        self.todo.renewals.hurry();
         warn!(target: CONTEXT, "our consumer name's lease is gone; registering anew");
         self.tell(FromSettler::NameLost)
     }

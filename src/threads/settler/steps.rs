@@ -10,24 +10,24 @@ use crate::runtime::clock;
 use crate::threads::Halt;
 
 impl Settler {
+    /// Renews the next leases, or all that wait once they have waited long enough.
     pub(super) fn renew(&mut self, membership: &Membership) -> Result<(), Halt> {
+        let claim_idle = clock::millis(self.parts.settings.delivery.claim_idle);
         while !self.todo.renewals.is_empty() {
             let at = clock::now();
-            let chunk = self.todo.renewals.len().min(IDS_MAX);
-            let answer = settle::renew(
-                &mut self.link,
-                &self.parts.keys,
-                membership,
-                &self.todo.renewals[..chunk],
-            )?;
+            let ids = self.todo.renewals.next(IDS_MAX);
+            let answer = settle::renew(&mut self.link, &self.parts.keys, membership, &ids)?;
             let FencedAnswer {
                 done,
                 not_ours,
                 trimmed,
             } = answer.ok_or(Halt::NameLost)?;
-            self.todo.renewals.drain(..chunk);
+            self.todo.renewals.answered(ids.len());
             self.tell_some(done, |ids| FromSettler::Renewed { ids, at })?;
             self.tell_lost(not_ours, trimmed)?;
+            if !self.todo.renewals.go_first(clock::now(), claim_idle) {
+                break;
+            }
         }
         Ok(())
     }

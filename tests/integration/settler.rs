@@ -1,0 +1,92 @@
+//! The settler's order of work, seen through its channels and a real Redis.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use weir::config::load;
+use weir::domain::entry_id::EntryId;
+use weir::domain::event::Body;
+use weir::domain::lanes::Order;
+use weir::redis_io::keys::Keys;
+use weir::runtime::board::Board;
+use weir::threads::settler::{self, FromSettler, SettlerParts};
+use weir::threads::shared::GroupMemory;
+
+use crate::support::TestRedis;
+use crate::support::redis_client::STREAM;
+
+const GROUP: &str = "settling";
+const NAME: &str = "me";
+const SOON: Duration = Duration::from_secs(20);
+
+/// The settler's parts and the ends that the dispatcher has.
+fn parts(redis: &TestRedis) -> (SettlerParts, Sender<Order<Body>>, Receiver<FromSettler>) {
+    let port = redis.port().to_string();
+    let variables = [
+        ("REDIS_HOST", "127.0.0.1"),
+        ("REDIS_PORT", port.as_str()),
+        ("SERVICE_NAME", GROUP),
+        // However slow the machine is, no lease is in a hurry.
+        ("CLAIM_IDLE_MS", "3600000"),
+    ];
+    let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let (orders_in, orders) = bounded(16);
+    let (dispatcher, told) = bounded(1_000);
+    let parts = SettlerParts {
+        settings: Arc::new(load(variables).unwrap().settings),
+        keys: Arc::new(Keys::new(STREAM, GROUP)),
+        name: NAME.to_owned(),
+        memory: GroupMemory::default(),
+        orders,
+        dispatcher,
+        board: Board::default(),
+    };
+    (parts, orders_in, told)
+}
+
+/// So many entries, pending for us.
+fn pending(redis: &TestRedis, count: usize) -> Vec<EntryId> {
+    let add = "local ids = {} for i = 1, ARGV[1] do ids[i] = redis.call('XADD', KEYS[1], '*', 'event', 'e', 'aggregateId', 'a') end return ids";
+    let ids: Vec<String> = redis.run(&["EVAL", add, "1", STREAM, &count.to_string()]);
+    redis.run::<()>(&["XGROUP", "CREATE", STREAM, GROUP, "0"]);
+    let words = ["XREADGROUP", "GROUP", GROUP, NAME, "STREAMS", STREAM, ">"];
+    redis.run::<redis::Value>(&words);
+    ids.iter().map(|id| id.parse().unwrap()).collect()
+}
+
+/// What the settler tells until everything is answered, as letters: `R` for leases renewed, `A` for an acknowledgement, `C` for a count.
+fn told_of(redis: &TestRedis, scripts: usize) -> String {
+    let (parts, orders, told) = parts(redis);
+    let ids = pending(redis, scripts * 500);
+    // All of them are there when it begins.
+    orders.send(Order::Renew(ids.clone())).unwrap();
+    orders.send(Order::Acknowledge(vec![ids[0]])).unwrap();
+    orders.send(Order::Count(vec![(ids[1], 2)])).unwrap();
+    let thread = std::thread::spawn(move || settler::run(parts).is_ok());
+    let mut letters = String::new();
+    let mut renewed = 0;
+    while renewed < ids.len() || letters.len() < scripts + 2 {
+        match told.recv_timeout(SOON).unwrap() {
+            FromSettler::Renewed { ids, .. } => {
+                renewed += ids.len();
+                letters.push('R');
+            }
+            FromSettler::Confirmed(ids) => letters.extend(ids.iter().map(|_| 'A')),
+            FromSettler::Counted { ids, .. } => letters.extend(ids.iter().map(|_| 'C')),
+            FromSettler::Joined(_) | FromSettler::CursorWritten(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(orders);
+    assert!(thread.join().unwrap());
+    letters
+}
+
+#[test]
+fn acknowledgements_and_counts_do_not_wait_for_all_renewals() {
+    let redis = TestRedis::start();
+    // The lease of the entry acknowledged is among those renewed first.
+    assert_eq!(told_of(&redis, 4), "RACRRR");
+}
