@@ -119,6 +119,11 @@ impl Dispatcher {
                 && self.backlog.is_empty()
             {
                 info!(target: CONTEXT, released = self.released; "drained");
+                // The last line of the log says what is left, and the latest figures may be a tenth of a second old.
+                self.parts.board.update(|observed| {
+                    observed.held = 0;
+                    observed.parked = 0;
+                });
                 self.parts
                     .board
                     .beat(Loop::Dispatcher, Activity::Ended, None, 0);

@@ -242,7 +242,7 @@ fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
         ends,
         control,
         settled,
-        ..
+        board,
     } = start(
         &(Arc::clone(&handler) as Arc<dyn Handler>),
         limits(6),
@@ -260,6 +260,8 @@ fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
         let report = end();
         assert!(matches!(report.ending, Ending::Returned), "{report}");
     }
+    let observed = board.snapshot();
+    assert_eq!((observed.held, observed.parked), (0, 0), "the last word");
     let (acknowledged, dead) = &*settled.lock().unwrap();
     for ms in 1..=ENTRIES {
         let id = EntryId { ms, seq: 0 };
