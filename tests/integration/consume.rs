@@ -425,6 +425,34 @@ fn entries_of_a_dead_consumer_of_other_software_are_taken_over() {
 }
 
 #[test]
+fn what_is_pending_in_our_own_name_and_not_held_is_taken_up_while_we_run() {
+    let redis = TestRedis::start();
+    let service = TestService::configure(&redis)
+        .variable("CLAIM_IDLE_MS", "6000")
+        .start_ready();
+    let id = redis.add_event("order.created", "order-1");
+    service.wait_handled(&id);
+    wait_until("acknowledged", SOON, || settled(&redis));
+    let name = redis.consumers(STREAM, SERVICE_NAME).remove(0);
+    // As after a failover that brings an old pending list back; there is no other replica to take it over.
+    let claim = [
+        "XCLAIM",
+        STREAM,
+        SERVICE_NAME,
+        &name,
+        "0",
+        &id,
+        "FORCE",
+        "JUSTID",
+    ];
+    redis.run::<redis::Value>(&claim);
+    assert!(!settled(&redis));
+    wait_until("acknowledged again", Duration::from_secs(30), || {
+        settled(&redis)
+    });
+}
+
+#[test]
 fn two_replicas_share_the_work_and_nothing_is_handled_twice() {
     let redis = TestRedis::start();
     let first = TestService::start(&redis);

@@ -43,7 +43,8 @@ local function wanted(id, owner, idle, owner_is_dead)
     return true
   end
   if owner == me then
-    return false
+    -- What we hold is renewed long before: this is ours in name only, and nobody else may be there to take it.
+    return idle >= abandoned
   end
   if leave and not ours[owner] and is_from_before(id) then
     return false
