@@ -10,9 +10,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
-use crate::domain::schedule::Schedule;
 use super::handler_url::HandlerUrl;
 use crate::domain::globs::Globs;
+use crate::domain::schedule::Schedule;
 use crate::domain::webhook::request::Format;
 use crate::domain::wire::WireFormat;
 

@@ -22,9 +22,9 @@ pub mod publishing;
 pub mod rate_limit;
 pub mod schedule;
 pub mod test_event;
-pub mod timed;
 #[cfg(test)]
 mod test_support;
+pub mod timed;
 pub mod timestamp;
 pub mod trace_context;
 pub mod webhook;
