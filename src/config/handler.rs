@@ -1,4 +1,5 @@
-//! The part of the configuration that says who handles which events: the webhook's address, format, secret and time.
+//! The part of the configuration that says who handles which events: the webhook's address, format and secret, the command, and the
+//! time of a call.
 //!
 //! Reads the secret at start, because its form has to be checked; looks at the certificates only to see that they can be read.
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::command_line::CommandLine;
 use super::problems::Fault;
 use super::reader::{Origin, Reader, Refused};
 use super::redis_link::{check_file, check_secret_file};
@@ -38,9 +40,15 @@ pub(super) fn handler(
     let events = reader.optional(&table::EVENTS);
     let timeout = reader.value(&table::HANDLER_TIMEOUT_MS);
     let webhook = webhook(reader);
-    let choice = match webhook? {
-        Some(webhook) => HandlerChoice::Webhook(webhook),
-        None => HandlerChoice::Log,
+    let command = command(reader);
+    let choice = match (webhook?, command?) {
+        (Some(webhook), None) => HandlerChoice::Webhook(webhook),
+        (None, Some(command)) => HandlerChoice::Command(command),
+        (None, None) => HandlerChoice::Log,
+        (Some(_), Some(_)) => {
+            let why = "HANDLER_URL is set too: leave one of them out";
+            return Err(reader.contradiction(&table::HANDLER_COMMAND, why));
+        }
     };
     if let (Ok(timeout), Ok(stop), Ok(delay)) = (timeout, shutdown_timeout, shutdown_delay)
         && !matches!(choice, HandlerChoice::Log)
@@ -59,6 +67,15 @@ pub(super) fn handler(
         events: events?,
         timeout: timeout?,
     })
+}
+
+fn command(reader: &mut Reader) -> Result<Option<CommandLine>, Refused> {
+    let command = reader.optional(&table::HANDLER_COMMAND)?;
+    if let Some(command) = &command {
+        let shown = Some(command.shown());
+        reader.take_effect(&table::HANDLER_COMMAND, shown, Origin::Environment);
+    }
+    Ok(command)
 }
 
 fn webhook(reader: &mut Reader) -> Result<Option<WebhookSettings>, Refused> {

@@ -4,6 +4,7 @@
 //! here connects to anything.
 
 pub mod api_keys;
+pub mod command_line;
 pub mod document;
 pub mod handler;
 pub mod handler_url;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
+use super::command_line::CommandLine;
 use super::handler_url::HandlerUrl;
 use crate::domain::globs::Globs;
 use crate::domain::schedule::Schedule;
@@ -277,6 +278,8 @@ pub enum HandlerChoice {
     Log,
     /// A POST for each event.
     Webhook(WebhookSettings),
+    /// A program for each event.
+    Command(CommandLine),
 }
 
 /// The webhook's target.

@@ -5,6 +5,7 @@
 use log::LevelFilter;
 
 use super::api_keys::KeyList;
+use super::command_line::CommandRule;
 use super::handler::WebhookSecret;
 use super::handler_url::HttpUrl;
 use super::rules::{
@@ -217,10 +218,14 @@ variables! {
     HANDLER_CA_FILE: Path = READABLE_FILE, Handler, Unset("built-in roots"),
         "Certificates (PEM) of the authorities to trust for HANDLER_URL instead of the built-in roots, read at start",
         empty_is_unset();
+    // Its words may hold secrets, so nothing but the program is ever shown.
+    HANDLER_COMMAND: CommandRule = CommandRule, Handler, Unset("the log handler"),
+        "Program that is run for each event, without a shell; not together with HANDLER_URL",
+        secrecy(Secrecy::Secret), also_called(&["HANDLER_CMD", "HANDLER_EXEC"]);
     // Below 100 ms an ordinary pause of the target counts as a failure.
     HANDLER_TIMEOUT_MS: Milliseconds = Milliseconds { min: 100, max: HOUR_MS }, Handler, Value("20000"),
         "Longest call of a handler outside the process; with SHUTDOWN_DELAY_MS and 5000 at most SHUTDOWN_TIMEOUT_MS",
-        also_called(&["HANDLER_TIMEOUT", "WEBHOOK_TIMEOUT"]);
+        also_called(&["HANDLER_TIMEOUT", "WEBHOOK_TIMEOUT", "COMMAND_TIMEOUT"]);
     EVENTS: Patterns = Patterns, Handler, Unset("all"),
         "Names of the events that are handled; the others are acknowledged and counted",
         also_called(&["EVENT_TYPES", "EVENT_NAMES"]);

@@ -15,7 +15,7 @@ fn webhook(more: &[(&str, &str)]) -> WebhookSettings {
     pairs.extend(more);
     match load_with(&pairs).unwrap().settings.handler.choice {
         HandlerChoice::Webhook(webhook) => webhook,
-        HandlerChoice::Log => panic!("no webhook"),
+        HandlerChoice::Log | HandlerChoice::Command(_) => panic!("no webhook"),
     }
 }
 
@@ -161,5 +161,46 @@ fn nothing_secret_of_an_address_is_shown() {
             errors.to_string().contains("http:// or https://"),
             "{errors}"
         );
+    }
+}
+
+#[test]
+fn a_command_line_makes_a_command() {
+    let loaded = load_with(&[("HANDLER_COMMAND", "/bin/handle --token x")]).unwrap();
+    let HandlerChoice::Command(command) = &loaded.settings.handler.choice else {
+        panic!("{:?}", loaded.settings.handler)
+    };
+    assert_eq!(command.program, "/bin/handle");
+    assert_eq!(command.arguments, ["--token", "x"]);
+    let (shown, _) = origin(&loaded, "HANDLER_COMMAND");
+    assert_eq!(shown.as_deref(), Some("/bin/handle (and 2 arguments)"));
+}
+
+#[test]
+fn a_command_that_is_refused_is_not_repeated() {
+    for (given, why) in [
+        (vec![("HANDLER_COMMAND", "handle --token 'secret")], "JSON array"),
+        (vec![("HANDLER_COMMAND", "handle secret"), URL], "HANDLER_URL is set too"),
+    ] {
+        let errors = load_with(&given).unwrap_err();
+        assert_eq!(errors.problems.len(), 1);
+        let text = errors.to_string();
+        assert!(text.contains("HANDLER_COMMAND") && text.contains(why), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[test]
+fn a_call_of_a_command_fits_into_a_stop() {
+    let command = ("HANDLER_COMMAND", "handle");
+    for (timeout, delay, good) in [
+        ("25000", "0", true),
+        ("25001", "0", false),
+        ("20000", "5000", true),
+        ("20000", "5001", false),
+    ] {
+        let times = [("HANDLER_TIMEOUT_MS", timeout), ("SHUTDOWN_DELAY_MS", delay)];
+        let complaint: &[&str] = if good { &[] } else { &["HANDLER_TIMEOUT_MS"] };
+        assert_eq!(complaints(load_with(&[command, times[0], times[1]])), complaint, "{times:?}");
     }
 }
