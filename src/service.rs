@@ -2,6 +2,7 @@
 //!
 //! Knows every thread and what each is told; holds no state of theirs.
 
+mod calls;
 mod supervisor;
 mod wiring;
 
@@ -18,7 +19,8 @@ use crate::config::settings::{HandlerChoice, Settings};
 use crate::domain::Millis;
 use crate::domain::health::{Observations, Phase};
 use crate::exit_status::ExitStatus;
-use crate::handlers::{Handler, choice};
+use crate::handlers::Handler;
+use crate::handlers::choice::{self, ChoiceError};
 use crate::http::gate::{GateHandle, Reserved};
 use crate::redis_io::connection;
 use crate::redis_io::keys::Keys;
@@ -32,6 +34,7 @@ use crate::threads::monitor::{self, MonitorParts};
 use crate::threads::shared::ReaderLine;
 use crate::threads::signals::{self, SignalEvent};
 use crate::threads::start::{Reached, reach_redis};
+use calls::{Calls, tend};
 use supervisor::{Supervisor, Unasked};
 use wiring::{reserve_address, start_consuming, start_http, start_publishing};
 
@@ -69,9 +72,10 @@ impl Service {
         }
     }
 
-    /// Another handler than the settings choose; `EVENTS` holds for it too, and it sees test events.
-    pub fn handler(mut self, handler: Arc<dyn Handler>) -> Self {
-        self.handler = Some(handler);
+    /// A handler in Rust instead of the one that the settings choose; an `Arc` of one will do as well. `EVENTS` holds for it too, and it
+    /// sees test events.
+    pub fn handler(mut self, handler: impl Handler + 'static) -> Self {
+        self.handler = Some(Arc::new(handler));
         self
     }
 
@@ -107,7 +111,10 @@ impl Service {
             Ok(handler) => run_logged(&settings, &handler, reports_tx, reports),
             Err(failure) => {
                 error!(target: CONTEXT, error = chain(&failure); "handler could not be made");
-                ExitStatus::Configuration
+                match failure {
+                    ChoiceError::Settings(_) => ExitStatus::Configuration,
+                    ChoiceError::System(_) => ExitStatus::Internal,
+                }
             }
         };
         flush(&log);
@@ -186,6 +193,7 @@ fn failed(what: &'static str, failure: &(dyn std::error::Error + 'static)) -> Ex
 struct Running {
     settings: Arc<Settings>,
     keys: Arc<Keys>,
+    handler: Arc<dyn Handler>,
     board: Board,
     supervisor: Supervisor,
     /// Ends reading.
@@ -257,6 +265,7 @@ impl Running {
         Ok(Self {
             settings: Arc::clone(settings),
             keys,
+            handler: Arc::clone(handler),
             board,
             supervisor,
             stop_reading,
@@ -280,6 +289,7 @@ impl Running {
             } else {
                 START_POLL
             };
+            let wait = tend(self.handler.as_ref()).map_or(wait, |next| wait.min(next));
             match self.supervisor.wait(signals, wait, &self.board) {
                 supervisor::Event::Nothing => {}
                 supervisor::Event::Signal(SignalEvent::Dump) => dump(&self.board.snapshot()),
@@ -341,12 +351,11 @@ impl Running {
         self.supervisor.stopping();
         self.stop_writing.request();
         self.stop_reading.request();
-        let mut done = self.supervisor.wait_for(&["reader"], deadline);
+        let mut calls = Calls::new(&self.handler, self.settings.shutdown_timeout, deadline);
+        let mut done = calls.wait_for(&mut self.supervisor, &["reader"]);
         // The dispatcher may have gone by itself; then there is nothing to drain.
         let _ = self.control.try_send(Control::Drain);
-        done &= self
-            .supervisor
-            .wait_for(&["dispatcher", "settler", "worker-"], deadline);
+        done &= calls.wait_for(&mut self.supervisor, &["dispatcher", "settler", "worker-"]);
         done &= self
             .supervisor
             .wait_for(&["publisher", "scheduler"], deadline);

@@ -1,6 +1,7 @@
 //! Keeps from a handler what is not for it: event names that `EVENTS` leaves out, and test events from programs outside.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Call, Handler, HandlerResult};
 use crate::domain::event::Event;
@@ -48,6 +49,14 @@ impl Handler for Filtered {
 
     fn is_quick(&self) -> bool {
         self.inner.is_quick()
+    }
+
+    fn interrupt(&self) {
+        self.inner.interrupt();
+    }
+
+    fn tend(&self) -> Option<Duration> {
+        self.inner.tend()
     }
 }
 
