@@ -48,9 +48,7 @@
 //! # A handler of one's own
 //!
 //! ```no_run
-//! use std::sync::Arc;
-//! use weir::domain::event::Event;
-//! use weir::handlers::{Call, Handler, HandlerError, HandlerResult};
+//! use weir::{Call, Event, Handler, HandlerError, HandlerResult, Service};
 //!
 //! struct Invoices;
 //!
@@ -64,9 +62,11 @@
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
-//!     weir::cli::main(|loaded| weir::service::Service::new(loaded).handler(Arc::new(Invoices)).run())
+//!     weir::cli::main(|loaded| Service::new(loaded).handler(Invoices).run())
 //! }
 //! ```
+//!
+//! What it needs is re-exported here; [`handlers::Handler`] says when its other methods are of use.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -80,3 +80,7 @@ pub mod redis_io;
 pub mod runtime;
 pub mod service;
 pub mod threads;
+
+pub use domain::event::Event;
+pub use handlers::{Call, Handler, HandlerError, HandlerResult};
+pub use service::Service;
