@@ -109,4 +109,30 @@ mod tests {
     fn whether_calls_are_quick_is_the_handlers_own_matter() {
         assert!(Filtered::new(Arc::new(LogHandler), None, true).is_quick());
     }
+
+    #[test]
+    fn what_main_says_goes_through() {
+        #[derive(Default)]
+        struct Inner(std::sync::atomic::AtomicBool);
+
+        impl Handler for Inner {
+            fn handle(&self, _: &Event, _: Call) -> HandlerResult {
+                Ok(())
+            }
+
+            fn interrupt(&self) {
+                self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+            }
+
+            fn tend(&self) -> Option<Duration> {
+                Some(Duration::from_millis(7))
+            }
+        }
+
+        let inner = Arc::new(Inner::default());
+        let filter = Arc::new(Filtered::new(inner.clone(), None, true));
+        filter.interrupt();
+        assert!(inner.0.load(std::sync::atomic::Ordering::SeqCst));
+        assert_eq!(filter.tend(), Some(Duration::from_millis(7)));
+    }
 }

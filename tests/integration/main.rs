@@ -18,6 +18,7 @@
 )]
 
 mod adopt;
+mod command;
 mod consume;
 mod delayed;
 mod dependencies;

@@ -179,13 +179,22 @@ fn a_command_line_makes_a_command() {
 #[test]
 fn a_command_that_is_refused_is_not_repeated() {
     for (given, why) in [
-        (vec![("HANDLER_COMMAND", "handle --token 'secret")], "JSON array"),
-        (vec![("HANDLER_COMMAND", "handle secret"), URL], "HANDLER_URL is set too"),
+        (
+            vec![("HANDLER_COMMAND", "handle --token 'secret")],
+            "JSON array",
+        ),
+        (
+            vec![("HANDLER_COMMAND", "handle secret"), URL],
+            "HANDLER_URL is set too",
+        ),
     ] {
         let errors = load_with(&given).unwrap_err();
         assert_eq!(errors.problems.len(), 1);
         let text = errors.to_string();
-        assert!(text.contains("HANDLER_COMMAND") && text.contains(why), "{text}");
+        assert!(
+            text.contains("HANDLER_COMMAND") && text.contains(why),
+            "{text}"
+        );
         assert!(!text.contains("secret"), "{text}");
     }
 }
@@ -199,8 +208,15 @@ fn a_call_of_a_command_fits_into_a_stop() {
         ("20000", "5000", true),
         ("20000", "5001", false),
     ] {
-        let times = [("HANDLER_TIMEOUT_MS", timeout), ("SHUTDOWN_DELAY_MS", delay)];
+        let times = [
+            ("HANDLER_TIMEOUT_MS", timeout),
+            ("SHUTDOWN_DELAY_MS", delay),
+        ];
         let complaint: &[&str] = if good { &[] } else { &["HANDLER_TIMEOUT_MS"] };
-        assert_eq!(complaints(load_with(&[command, times[0], times[1]])), complaint, "{times:?}");
+        assert_eq!(
+            complaints(load_with(&[command, times[0], times[1]])),
+            complaint,
+            "{times:?}"
+        );
     }
 }

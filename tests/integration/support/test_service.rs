@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -76,6 +77,12 @@ pub struct ServiceOptions {
     variables: BTreeMap<String, OsString>,
     arguments: Vec<String>,
     read_output: bool,
+    /// The program and what stands before it.
+    program: Vec<OsString>,
+}
+
+fn weir() -> Vec<OsString> {
+    vec![env!("CARGO_BIN_EXE_weir").into()]
 }
 
 impl ServiceOptions {
@@ -95,6 +102,18 @@ impl ServiceOptions {
         self
     }
 
+    /// Another program than weir's own binary.
+    pub fn program(mut self, path: &Path) -> Self {
+        self.program = vec![path.into()];
+        self
+    }
+
+    /// Started by another program, such as `unshare` with its options.
+    pub fn under(mut self, words: &[&str]) -> Self {
+        self.program.splice(0..0, words.iter().map(OsString::from));
+        self
+    }
+
     /// Leaves the output in its pipe, which fills and then blocks the writer.
     pub fn output_unread(mut self) -> Self {
         self.read_output = false;
@@ -104,7 +123,9 @@ impl ServiceOptions {
     /// Starts the process; returns at once.
     #[track_caller]
     pub fn start(self) -> TestService {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
+        let (first, more) = self.program.split_first().expect("a program");
+        let mut child = Command::new(first)
+            .args(more)
             .args(&self.arguments)
             .env_clear()
             .envs(&self.variables)
@@ -176,6 +197,7 @@ impl TestService {
             variables: BTreeMap::new(),
             arguments: Vec::new(),
             read_output: true,
+            program: weir(),
         }
         .variable("REDIS_HOST", host)
         .variable("REDIS_PORT", port.to_string())
@@ -193,6 +215,7 @@ impl TestService {
             variables: BTreeMap::new(),
             arguments: Vec::new(),
             read_output: true,
+            program: weir(),
         }
     }
 
