@@ -61,6 +61,7 @@ pub fn run(loaded: Loaded) -> ExitStatus {
 pub struct Service {
     loaded: Loaded,
     handler: Option<Arc<dyn Handler>>,
+    application: Option<&'static str>,
 }
 
 impl Service {
@@ -69,6 +70,7 @@ impl Service {
         Self {
             loaded,
             handler: None,
+            application: None,
         }
     }
 
@@ -79,12 +81,28 @@ impl Service {
         self
     }
 
+    /// Shows log records of the crate this module (`module_path!()`) belongs to from `LOG_LEVEL` on. Those of other crates are shown
+    /// from WARN on. All are masked alike.
+    pub fn logs_of(mut self, module: &'static str) -> Self {
+        self.application = module.split("::").next();
+        self
+    }
+
     /// Runs until a signal or a failure ends it. To be called once in a process: it registers signal handlers and the logger.
     pub fn run(self) -> ExitStatus {
-        let Self { loaded, handler } = self;
+        let Self {
+            loaded,
+            handler,
+            application,
+        } = self;
         let settings = Arc::new(loaded.settings);
         let (reports_tx, reports) = bounded(supervisor::REPORTS_MAX);
-        let log = match logging::start(&settings.log, &settings.service, reports_tx.clone()) {
+        let log = match logging::start(
+            &settings.log,
+            &settings.service,
+            reports_tx.clone(),
+            application,
+        ) {
             Ok(log) => log,
             Err(failure) => {
                 let _ = writeln!(

@@ -19,5 +19,8 @@ impl Handler for Invoices {
 }
 
 fn main() -> ExitCode {
-    weir::cli::main(|loaded| Service::new(loaded).handler(Invoices).run())
+    weir::cli::main(|loaded| {
+        let service = Service::new(loaded).handler(Invoices);
+        service.logs_of(module_path!()).run()
+    })
 }

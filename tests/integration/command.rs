@@ -13,6 +13,10 @@ use crate::support::test_service::{Line, SERVICE_NAME, ServiceOptions};
 use crate::support::{TestRedis, TestService, http, wait_until, within};
 
 const SOON: Duration = Duration::from_secs(20);
+/// Hundreds of processes take their time on a loaded machine.
+const LONG: Duration = Duration::from_mins(2);
+/// SIGPIPE in the masks of /proc (proc(5)).
+const SIGPIPE: u64 = 1 << 12;
 
 /// A service that runs this script; `$1` is the folder.
 fn scripted(redis: &TestRedis, script: &str, folder: &Path) -> ServiceOptions {
@@ -66,14 +70,14 @@ fn children(parent: u32) -> Vec<(u32, char)> {
 fn output_is_in_the_log_line_by_line_masked_and_bounded() {
     let redis = TestRedis::start();
     let folder = folder();
-    let script = r#"
+    let script = r"
         case $WEIR_EVENT in
         plain) echo one; echo two >&2; printf three ;;
         secret) echo 'login with password=hunter2 at redis://u:hunter3@host' ;;
         binary) printf 'a\377\000\033[31mb\n' ;;
         long) head -c 100000 /dev/zero | tr '\0' x; echo; echo after ;;
         many) seq 10000 19999 ;;
-        esac"#;
+        esac";
     let mut service = scripted(&redis, script, folder.path()).start_ready();
     for event in ["plain", "secret", "binary", "long", "many"] {
         redis.add_event_with(
@@ -177,7 +181,6 @@ fn a_program_gets_no_secret_no_descriptor_and_no_blocked_signal() {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         u64::from_str_radix(line.unwrap().trim(), 16).unwrap()
     };
-    const SIGPIPE: u64 = 1 << 12;
     assert_eq!(mask("SigBlk:"), 0);
     assert_eq!(mask("SigIgn:") & SIGPIPE, 0);
     service.terminate().expect(0);
@@ -351,7 +354,7 @@ fn as_process_1_weir_reaps_orphans_and_never_what_a_worker_waits_for() {
     }
     redis.add_event("last", "order-0");
     let mut most = 0;
-    wait_until("all are handled", Duration::from_secs(120), || {
+    wait_until("all are handled", LONG, || {
         most = most.max(children(weir).len());
         redis.length(STREAM) == EVENTS && redis.settled(STREAM, SERVICE_NAME)
     });
@@ -390,7 +393,7 @@ fn hundreds_of_calls_leave_nothing_behind() {
     }
     let count =
         || fs::read_to_string(folder.path().join("calls")).map_or(0, |calls| calls.lines().count());
-    wait_until("all calls", Duration::from_secs(120), || {
+    wait_until("all calls", LONG, || {
         count() == 301 && redis.settled(STREAM, SERVICE_NAME)
     });
     let id = service.process().id();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread::{sleep, spawn};
@@ -15,6 +15,7 @@ use weir::config::document::compare_with_readme;
 use weir::domain::wire::WireFormat;
 use weir::exit_status::ExitStatus;
 
+use crate::support::redis_client::STREAM;
 use crate::support::{TestRedis, TestService, http, ports, wait_until, within};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -185,24 +186,18 @@ fn block<'a>(readme: &'a str, heading: &str, language: &str) -> &'a str {
     block.split_once("```").expect("its end").0
 }
 
-#[test]
-fn the_receiver_of_the_readme_receives_events() {
+/// Runs a block of the README as it stands there, except the ports and the place of the binary, adds the README's event and waits
+/// until a line is printed that `wanted` holds for.
+fn prints(folder: &Path, commands: &str, redis: &TestRedis, wanted: impl Fn(&str) -> bool) {
     let readme = read("README.md");
-    let folder = tempfile::tempdir().unwrap();
-    let port = ports::free().to_string();
-    let program = block(&readme, "### Webhook", "python").replace("9000", &port);
-    fs::write(folder.path().join("receiver.py"), program).unwrap();
-    let redis = TestRedis::start();
-    // Everything as it stands there, except the ports and the place of the binary.
-    let commands = block(&readme, "### Webhook", "sh")
-        .replace("9000", &port)
+    let commands = commands
         .replace("6379", &redis.port().to_string())
         .replace("target/release/weir", env!("CARGO_BIN_EXE_weir"));
     let mut shell = Command::new("sh")
         .args(["-c", &commands])
         .env("SERVICE_PORT", "0")
         .env("BIND_ADDRESS", "127.0.0.1")
-        .current_dir(folder.path())
+        .current_dir(folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .process_group(0)
@@ -226,15 +221,91 @@ fn the_receiver_of_the_readme_receives_events() {
     let words = String::from_utf8(words.stdout).unwrap();
     let words: Vec<&str> = words.lines().collect();
     let _: String = redis.run(&words);
-    let said = "`order.created order-42 {'amount': 1}`";
-    assert!(readme.contains(said));
     let mut printed = Vec::new();
     let seen = within(Duration::from_secs(20), || {
         printed.extend(lines.try_iter());
-        printed.iter().any(|line| line == said.trim_matches('`'))
+        printed.iter().any(|line: &String| wanted(line))
     });
     rustix::process::kill_process_group(rustix::process::Pid::from_child(&shell), Signal::KILL)
         .unwrap();
     shell.wait().unwrap();
     assert!(seen, "{printed:#?}");
+}
+
+#[test]
+fn the_receiver_of_the_readme_receives_events() {
+    let readme = read("README.md");
+    let folder = tempfile::tempdir().unwrap();
+    let port = ports::free().to_string();
+    let program = block(&readme, "### Webhook", "python").replace("9000", &port);
+    fs::write(folder.path().join("receiver.py"), program).unwrap();
+    let redis = TestRedis::start();
+    let commands = block(&readme, "### Webhook", "sh").replace("9000", &port);
+    let said = "`order.created order-42 {'amount': 1}`";
+    assert!(readme.contains(said));
+    prints(folder.path(), &commands, &redis, |line| {
+        line == said.trim_matches('`')
+    });
+}
+
+#[test]
+fn the_script_of_the_readme_handles_events() {
+    let readme = read("README.md");
+    let folder = tempfile::tempdir().unwrap();
+    let redis = TestRedis::start();
+    let commands = block(&readme, "### Command", "sh");
+    prints(folder.path(), commands, &redis, |line| {
+        let event = r#"order-42: {\"stream\":\"event-stream\""#;
+        line.contains("command output") && line.contains(event)
+    });
+    wait_until("it is done", SOON, || redis.settled(STREAM, "orders"));
+    assert!(redis.dead_letters().is_empty());
+}
+
+#[test]
+fn the_handler_of_the_readme_is_the_example_and_handles_events() {
+    let example = read("tests/examples/handler.rs");
+    assert_eq!(
+        block(&read("README.md"), "### A handler in Rust", "rust"),
+        example
+    );
+    assert!(example.lines().count() < 30);
+    let redis = TestRedis::start();
+    let mut service = TestService::configure(&redis)
+        .program(&example_program())
+        .start_ready();
+    redis.add_event_with(
+        "order.created",
+        "order-42",
+        &[("payload", r#"{"amount":1}"#)],
+    );
+    let line = service.wait_for_line("the invoice", SOON, |line| {
+        line.message() == "invoice for order-42"
+    });
+    assert_eq!(line.field("amount").as_f64(), Some(1.0));
+    redis.add_event_with("order.created", "order-43", &[("payload", "{}")]);
+    wait_until("a dead letter", SOON, || redis.dead_letters().len() == 1);
+    assert_eq!(
+        redis.dead_letters()[0].text("weir-error").as_deref(),
+        Some("no amount")
+    );
+    wait_until("both are settled", SOON, || {
+        redis.settled(STREAM, "weir-test")
+    });
+    service.terminate().expect(0);
+}
+
+/// The example, beside the binary; built now where the test's own build has left it out.
+fn example_program() -> PathBuf {
+    let binary = Path::new(env!("CARGO_BIN_EXE_weir"));
+    let program = binary.with_file_name("examples").join("handler");
+    if !program.exists() {
+        let build = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--locked", "--example", "handler"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .unwrap();
+        assert!(build.success());
+    }
+    program
 }

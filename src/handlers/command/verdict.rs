@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::talk::Ending;
 use crate::handlers::{HandlerError, HandlerResult};
 
-/// The exit status for an event that shall never come again: EX_DATAERR of sysexits.h, "the input data was incorrect".
+/// The exit status for an event that shall never come again: `EX_DATAERR` of sysexits.h, "the input data was incorrect".
 pub(super) const REJECT: i32 = 65;
 
 /// The exit statuses by which shells, `env` and `timeout` say that a program could not be run: not executable, not found.

@@ -93,7 +93,8 @@ impl std::error::Error for StartError {
 }
 
 /// Starts logging to standard output, for the whole process, and sets the panic hook. Called once, before any other thread starts. The
-/// writer thread never ends while the process runs; if it does, by a panic, `reports` gets its end report.
+/// writer thread never ends while the process runs; if it does, by a panic, `reports` gets its end report. Records of the crate
+/// `application`, a program that uses this one as a library, are shown like our own.
 ///
 /// # Errors
 /// When the writer thread cannot be started, or logging was started before: the process cannot go on blind.
@@ -101,6 +102,7 @@ pub fn start(
     settings: &LogSettings,
     service: &ServiceIdentity,
     reports: Sender<EndReport>,
+    application: Option<&'static str>,
 ) -> Result<LogHandle, StartError> {
     let stdout = io::stdout();
     let colour = settings.format == LogFormat::Text
@@ -112,7 +114,7 @@ pub fn start(
         Ok(descriptor) => Box::new(File::from(descriptor)),
         Err(_) => Box::new(io::sink()),
     };
-    let (logger, handle) = pipeline(
+    let (mut logger, handle) = pipeline(
         settings,
         service,
         colour,
@@ -121,6 +123,7 @@ pub fn start(
         writer::Pace::default(),
         reports,
     )?;
+    logger.application = application;
     log::set_boxed_logger(Box::new(logger)).map_err(|_| StartError::AlreadyStarted)?;
     log::set_max_level(settings.level);
     std::panic::set_hook(Box::new(log_panic));
@@ -153,6 +156,7 @@ fn pipeline(
         .into_log();
     let logger = Logger {
         level: settings.level,
+        application: None,
         dispatch,
     };
     Ok((logger, LogHandle { queue }))
@@ -161,6 +165,8 @@ fn pipeline(
 /// Turns away what is not shown before anything is laid out.
 struct Logger {
     level: LevelFilter,
+    /// The crate that uses this one as a library.
+    application: Option<&'static str>,
     dispatch: Box<dyn Log>,
 }
 
@@ -170,7 +176,12 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let shown = if layout::is_ours(record) {
+        let of_application = self.application.is_some()
+            && self.application
+                == record
+                    .module_path()
+                    .and_then(|path| path.split("::").next());
+        let shown = if layout::is_ours(record) || of_application {
             self.level
         } else {
             self.level.min(FOREIGN_LEVEL)

@@ -148,9 +148,9 @@ fn the_child() {
         environment: "test".to_owned(),
     };
     let (reports, _ended) = crossbeam_channel::bounded(1);
-    let handle = start(&settings, &service, reports.clone()).expect("logging starts");
+    let handle = start(&settings, &service, reports.clone(), None).expect("logging starts");
     assert!(matches!(
-        start(&settings, &service, reports),
+        start(&settings, &service, reports, None),
         Err(StartError::AlreadyStarted)
     ));
     log::info!(target: "main", "the child is ready");
