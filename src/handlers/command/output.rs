@@ -249,9 +249,9 @@ mod tests {
     fn a_flood_takes_no_memory() {
         let mut lines = 0;
         let mut captured = Captured::new(Limits::default(), |_: Source, _: &str| lines += 1);
-        for _ in 0..1_000 {
-            captured.take(Source::Stdout, &[b'x'; 64 * 1024]);
-            captured.take(Source::Stderr, &[b'\n'; 64 * 1024]);
+        for _ in 0..4_000 {
+            captured.take(Source::Stdout, &[b'x'; 16 * 1024]);
+            captured.take(Source::Stderr, &[b'\n'; 16 * 1024]);
         }
         assert!(
             captured
