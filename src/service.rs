@@ -88,7 +88,8 @@ impl Service {
         self
     }
 
-    /// Runs until a signal or a failure ends it. To be called once in a process: it registers signal handlers and the logger.
+    /// Runs until a signal or a failure ends it. To be called once in a process, by its main thread: it registers signal
+    /// handlers and the logger, and orphans fall to the main thread when this is process 1.
     pub fn run(self) -> ExitStatus {
         let Self {
             loaded,
