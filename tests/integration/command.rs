@@ -139,7 +139,7 @@ fn a_program_gets_no_secret_no_descriptor_and_no_blocked_signal() {
     let script = r#"
         env > $1/env
         for fd in /proc/$$/fd/*; do echo "${fd##*/}"; done > $1/fd
-        cat /proc/$$/status > $1/status
+        cat /proc/self/status > $1/status
         echo > $1/done"#;
     let mut service = scripted(&redis, script, folder.path())
         .variable("REDIS_PW", "hunter2-hunter2")
@@ -166,6 +166,7 @@ fn a_program_gets_no_secret_no_descriptor_and_no_blocked_signal() {
     ] {
         assert!(env.lines().any(|given| given == line), "{line} in {env}");
     }
+    let status = fs::read_to_string(folder.path().join("status")).unwrap();
     // No more than a child of ours has: what was open when the test began, and what the shell itself keeps.
     let descriptors = fs::read_to_string(folder.path().join("fd")).unwrap();
     let plain = Command::new("sh")
@@ -177,7 +178,6 @@ fn a_program_gets_no_secret_no_descriptor_and_no_blocked_signal() {
         descriptors,
         fs::read_to_string(folder.path().join("fd")).unwrap()
     );
-    let status = fs::read_to_string(folder.path().join("status")).unwrap();
     let mask = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         u64::from_str_radix(line.unwrap().trim(), 16).unwrap()
