@@ -16,6 +16,7 @@ use super::redis_link::{check_file, check_secret_file};
 use super::rules::Rule;
 use super::settings::{HandlerChoice, HandlerSettings, SigningKey, WebhookSettings};
 use super::table;
+use super::tls_files;
 use super::variable::Row;
 use crate::domain::base64;
 
@@ -112,7 +113,7 @@ fn webhook(reader: &mut Reader) -> Result<Option<WebhookSettings>, Refused> {
             let why = "HANDLER_URL is not https: there is no certificate to check";
             return Err(reader.contradiction(&table::HANDLER_CA_FILE, why));
         }
-        if let Err(why) = check_file(path) {
+        if let Err(why) = check_file(path).and_then(|_| tls_files::check_authorities(path)) {
             let why = format!("it {why}");
             return Err(reader.refuse(&table::HANDLER_CA_FILE, Fault::File(why)));
         }

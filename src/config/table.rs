@@ -215,7 +215,7 @@ variables! {
     HANDLER_SECRET_FILE: Path = Path { allowed: "the path of a readable file, not empty, at most 65536 bytes" }, Handler, Unset("none"),
         "File that holds the secret, read at start; one final newline is not part of it",
         empty_is_unset(), secrecy(Secrecy::PathOfSecret), also_called(&["WEBHOOK_SECRET_FILE"]);
-    HANDLER_CA_FILE: Path = READABLE_FILE, Handler, Unset("built-in roots"),
+    HANDLER_CA_FILE: Path = TLS_FILE, Handler, Unset("built-in roots"),
         "Certificates (PEM) of the authorities to trust for HANDLER_URL instead of the built-in roots, read at start",
         empty_is_unset();
     // Its words may hold secrets, so nothing but the program is ever shown.

@@ -51,13 +51,14 @@ fn what_belongs_to_a_webhook_needs_its_address() {
         ["HANDLER_CA_FILE"],
         "no TLS, no certificates"
     );
-    assert_eq!(
-        complaints(load_with(&[
-            ("HANDLER_URL", "https://h/"),
-            ("HANDLER_CA_FILE", "/nowhere")
-        ])),
-        ["HANDLER_CA_FILE"]
-    );
+    for file in ["/nowhere", "/etc/hostname"] {
+        let given = [("HANDLER_URL", "https://h/"), ("HANDLER_CA_FILE", file)];
+        assert_eq!(
+            complaints(load_with(&given)),
+            ["HANDLER_CA_FILE"],
+            "no certificate in {file}"
+        );
+    }
 }
 
 #[test]
