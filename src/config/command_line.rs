@@ -69,7 +69,7 @@ impl Rule for CommandRule {
 
     fn allowed(&self) -> String {
         format!(
-            "a program and its arguments: a JSON array of strings, or words separated by blanks (quotes and backslash keep blanks); at most {WORDS_MAX} words and {BYTES_MAX} bytes"
+            "a JSON array of strings, or words separated by blanks, quoted where needed; at most {WORDS_MAX} words and {BYTES_MAX} bytes"
         )
     }
 }

@@ -220,7 +220,7 @@ variables! {
         empty_is_unset();
     // Its words may hold secrets, so nothing but the program is ever shown.
     HANDLER_COMMAND: CommandRule = CommandRule, Handler, Unset("the log handler"),
-        "Program that is run for each event, without a shell; not together with HANDLER_URL",
+        "Program that is run for each event, and its arguments, without a shell; not together with HANDLER_URL",
         secrecy(Secrecy::Secret), also_called(&["HANDLER_CMD", "HANDLER_EXEC"]);
     // Below 100 ms an ordinary pause of the target counts as a failure.
     HANDLER_TIMEOUT_MS: Milliseconds = Milliseconds { min: 100, max: HOUR_MS }, Handler, Value("20000"),
