@@ -299,9 +299,9 @@ fn tls_trusts_the_given_authority_and_nobody_without_it() {
     fs::write(&file, "no certificate").unwrap();
     let mut refused = options().variable("HANDLER_CA_FILE", &file).start();
     refused.wait_end(super::SOON).expect(78);
-    assert!(
-        refused
-            .all_output()
-            .contains("HANDLER_CA_FILE holds no certificate")
-    );
+    let output = refused.all_output();
+    let named = output
+        .lines()
+        .any(|line| line.contains("HANDLER_CA_FILE") && line.contains("certificate"));
+    assert!(named, "{output}");
 }
