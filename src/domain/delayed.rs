@@ -29,6 +29,18 @@ impl DelayId {
         digits.parse().unwrap_or(u64::MAX)
     }
 
+    /// The greatest text of an id that stands before this one among those due at the same moment: a list that begins after it begins
+    /// with this one. `None` for the least, which no clock gives.
+    pub fn just_before(&self) -> Option<Self> {
+        let (due, rest) = self.0.split_once('-')?;
+        let (added, salt) = rest.split_once('-')?;
+        let number: u128 = format!("{added}{salt}").parse().ok()?;
+        let before = number.checked_sub(1)?;
+        let digits = format!("{before:0width$}", width = ADDED_DIGITS + SALT_DIGITS);
+        let (added, salt) = digits.split_at(ADDED_DIGITS);
+        Some(Self(format!("{due}-{added}-{salt}")))
+    }
+
     /// The id as it is written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -161,6 +173,33 @@ mod tests {
         assert!("0-1795384983801123-58213377".parse::<DelayId>().is_ok());
         let most = "123456789012345-1795384983801123-58213377";
         assert!(most.parse::<DelayId>().is_ok());
+    }
+
+    #[test]
+    fn just_before_an_id_there_is_room_for_no_other() {
+        for (id, before) in [
+            (
+                "5-1795384983801123-58213377",
+                Some("5-1795384983801123-58213376"),
+            ),
+            (
+                "5-1795384983801123-00000000",
+                Some("5-1795384983801122-99999999"),
+            ),
+            (
+                "5-1000000000000000-00000000",
+                Some("5-0999999999999999-99999999"),
+            ),
+            ("5-0000000000000000-00000000", None),
+        ] {
+            let id: DelayId = id.parse().unwrap();
+            let found = id.just_before();
+            assert_eq!(found.as_ref().map(DelayId::as_str), before);
+            if let Some(before) = found {
+                assert!(before < id);
+                assert_eq!(before.as_str().parse(), Ok(before.clone()));
+            }
+        }
     }
 
     #[test]

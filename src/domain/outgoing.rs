@@ -5,6 +5,7 @@
 
 mod cloud_event;
 mod members;
+mod own;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ use super::entry_codec::{
 use super::publishing::Fields;
 use super::timestamp;
 use members::Members;
+use own::NotBefore;
 
 /// Most events in one request (contract).
 pub const EVENTS_MAX: usize = 1000;
@@ -54,9 +56,15 @@ pub struct OutgoingEvent {
     payload: String,
     mime_type: Option<String>,
     headers: Vec<(String, String)>,
+    not_before: Option<u64>,
 }
 
 impl OutgoingEvent {
+    /// When it may be published at the earliest, milliseconds since 1970; may have passed.
+    pub fn not_before_unix_ms(&self) -> Option<u64> {
+        self.not_before
+    }
+
     /// The fields of its entry, in the order of the contract. `unix_ms` is the time of an event that brings none. The correlation id
     /// becomes a header unless there is one, or no room for one.
     pub fn into_fields(
@@ -158,7 +166,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Reads what a client wants to publish.
+/// Reads what a client wants to publish now.
 ///
 /// # Errors
 /// Everything that is wrong, as far as it can be listed. Nothing may be published then.
@@ -166,6 +174,28 @@ pub fn read(
     body: &[u8],
     form: Form,
     payload_bytes_max: usize,
+) -> Result<Vec<OutgoingEvent>, Refused> {
+    read_any(body, form, payload_bytes_max, None)
+}
+
+/// Reads what a client wants to publish; a single event of our own form may say that it is not to be published yet.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_delayable(
+    body: &[u8],
+    form: Form,
+    payload_bytes_max: usize,
+    now_unix_ms: u64,
+) -> Result<Vec<OutgoingEvent>, Refused> {
+    read_any(body, form, payload_bytes_max, Some(now_unix_ms))
+}
+
+fn read_any(
+    body: &[u8],
+    form: Form,
+    payload_bytes_max: usize,
+    now_unix_ms: Option<u64>,
 ) -> Result<Vec<OutgoingEvent>, Refused> {
     let text = std::str::from_utf8(body).map_err(|_| Refused::NotJson { line: 0, column: 0 })?;
     let whole: &RawValue = serde_json::from_str(text).map_err(|error| Refused::NotJson {
@@ -179,6 +209,11 @@ pub fn read(
         (Form::CloudEvent, _) => return Err(shape("must be one CloudEvent, a JSON object")),
         (Form::CloudEvents, _) => return Err(shape("must be a JSON array of CloudEvents")),
     };
+    let not_before = match now_unix_ms {
+        None => NotBefore::Unknown,
+        Some(_) if whole.get().starts_with('[') => NotBefore::InArray,
+        Some(now) => NotBefore::From(now),
+    };
     let mut events = Vec::with_capacity(items.len());
     let mut faults = Faults::default();
     for (index, item) in items.into_iter().enumerate() {
@@ -188,7 +223,9 @@ pub fn read(
                 faults.note("item", what);
                 None
             }
-            Ok(members) if form == Form::Own => own(members, payload_bytes_max, &mut faults),
+            Ok(members) if form == Form::Own => {
+                own::read(members, payload_bytes_max, not_before, &mut faults)
+            }
             Ok(members) => cloud_event::read(members, payload_bytes_max, &mut faults),
         };
         events.extend(event);
@@ -233,41 +270,6 @@ impl Faults {
 }
 
 const REQUIRED: &str = "is required";
-const UNKNOWN: &str =
-    "is not known; allowed are event, aggregateId, payload, headers, mimeType, timestamp";
-
-/// An event in our own form.
-fn own(
-    mut members: Members<'_>,
-    payload_bytes_max: usize,
-    faults: &mut Faults,
-) -> Option<OutgoingEvent> {
-    let before = faults.total;
-    let event = required(&mut members, "event", check_event, faults);
-    let aggregate_id = required(&mut members, "aggregateId", check_aggregate_id, faults);
-    let timestamp = optional(&mut members, "timestamp", check_timestamp, faults);
-    let mime_type = optional(&mut members, "mimeType", check_mime_type, faults);
-    let payload = members.take("payload").map_or("null", RawValue::get);
-    faults.check("payload", check_payload(payload, payload_bytes_max));
-    let headers = match members.take("headers") {
-        Some(raw) => faults.check("headers", headers(raw.get())),
-        None => Some(Vec::new()),
-    };
-    for (name, _) in members.all() {
-        faults.note(&members::short(&name), UNKNOWN);
-    }
-    if faults.total > before {
-        return None;
-    }
-    Some(OutgoingEvent {
-        event: event?,
-        aggregate_id: aggregate_id?,
-        timestamp,
-        payload: payload.to_owned(),
-        mime_type,
-        headers: headers?,
-    })
-}
 
 /// A member that must be there, and a text that passes `check`.
 fn required(

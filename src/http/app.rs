@@ -13,6 +13,7 @@ use super::access::Access;
 use super::exchange::Token;
 use crate::config::settings::{ServiceIdentity, Settings};
 use crate::domain::Millis;
+use crate::domain::delayed::DelayId;
 use crate::domain::health::{HealthLimits, HealthReport, Observations, assess};
 use crate::domain::publishing::Publication;
 use crate::domain::rate_limit::{RateLimit, TRIGGER_INTERVAL_MS};
@@ -30,15 +31,25 @@ pub struct Ticket {
     pub correlation_id: String,
     /// Whose answer it is.
     pub asked: Asked,
+    /// The request was HEAD: the answer is sent without its body.
+    pub head_only: bool,
 }
 
 /// The routes whose answer waits for the publisher.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
     /// `POST /trigger-test-event`.
     Trigger,
-    /// `POST /events`.
+    /// `POST /events` with events for now.
     Events,
+    /// `POST /events` with an event that is to come later.
+    Delay,
+    /// `GET /delayed`.
+    DelayedList,
+    /// `GET /delayed/{id}`.
+    DelayedShow(DelayId),
+    /// `DELETE /delayed/{id}`.
+    DelayedCancel,
 }
 
 /// Something on its way to the publisher, for a client that waits.
@@ -96,6 +107,8 @@ pub struct App {
     pub access: Access,
     /// `IDEMPOTENCY_TTL_MS`.
     pub idempotency_ttl: Duration,
+    /// `DELAYED_MAX`.
+    pub delayed_max: u64,
     /// When the process began.
     pub started: Millis,
     /// Once raised, writes are refused.
@@ -139,6 +152,7 @@ impl App {
             event_max_bytes: settings.delivery.event_max_bytes,
             access: Access::new(&settings.publishing),
             idempotency_ttl: settings.publishing.idempotency_ttl,
+            delayed_max: settings.delayed_max,
             started,
             shutdown,
             trigger_limit: Mutex::new(RateLimit::new(TRIGGER_INTERVAL_MS)),

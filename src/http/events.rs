@@ -1,18 +1,21 @@
-//! `POST /events`: publishes one event or a batch of them, all or nothing.
+//! `POST /events`: publishes one event or a batch of them, all or nothing, or keeps one event until its time.
 //!
 //! The request is checked and handed to the publisher without waiting ([`events`]); what became of it is answered later
 //! ([`published`]).
 
 use serde_json::{Map, Value, json};
 
+use super::access::Key;
 use super::app::{App, Asked, Moment, PublishOrder, Ticket};
-use super::exchange::Request;
+use super::delayed;
+use super::exchange::{Method, Request};
 use super::respond::Reply;
 use super::trigger::{RETRY_AFTER_AWAY_S, RETRY_AFTER_FULL_S, RETRY_AFTER_PERSON_S};
 use crate::domain::digest::{hex, sha256};
 use crate::domain::health::{Dependency, Reason};
-use crate::domain::outgoing::{self, Form, Refused};
+use crate::domain::outgoing::{self, Form, ItemError, OutgoingEvent, Refused};
 use crate::domain::publishing::{Batch, Fields, Once, Publication, PublishOutcome};
+use crate::domain::timed::{Timed, TimedAnswer};
 
 /// The longest `Idempotency-Key`, bytes (contract).
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
@@ -24,6 +27,7 @@ const ROUTE: &str = "POST /events";
 const KEY_REUSED: &str = "idempotency-key-reused";
 const QUEUE_FULL: &str = "queue-full";
 const OUTCOME_UNKNOWN: &str = "outcome-unknown";
+const DELAYED_FULL: &str = "delayed-full";
 
 /// Checks the request and hands its events to the publisher. `None`: the answer comes when the publisher has one.
 pub(super) fn events(app: &App, request: &Request, at: Moment) -> Option<Reply> {
@@ -37,6 +41,23 @@ pub(super) fn events(app: &App, request: &Request, at: Moment) -> Option<Reply> 
         Ok(publication) => publication,
         Err(reply) => return Some(*reply),
     };
+    let asked = match &publication {
+        Publication::Timed(_) => Asked::Delay,
+        Publication::Event(_) | Publication::Batch(_) => Asked::Events,
+    };
+    hand_over(app, request, at, key, publication, asked)
+}
+
+/// Hands it to the publisher, unless it is known that it cannot be done now. Everything takes at least one event of the key's rate.
+pub(super) fn hand_over(
+    app: &App,
+    request: &Request,
+    at: Moment,
+    key: &Key,
+    publication: Publication,
+    asked: Asked,
+) -> Option<Reply> {
+    let id = &request.correlation_id;
     if app.shutdown.requested() {
         return Some(not_now(Reason::ShuttingDown, id));
     }
@@ -46,11 +67,12 @@ pub(super) fn events(app: &App, request: &Request, at: Moment) -> Option<Reply> 
         let reason = observed.redis.reason.unwrap_or(Reason::RedisUnreachable);
         return Some(not_now(reason, id));
     }
-    let count = publication.count();
+    let count = publication.count().max(1);
     let ticket = Ticket {
         token: request.token,
         correlation_id: id.clone(),
-        asked: Asked::Events,
+        asked,
+        head_only: request.method == Method::Head,
     };
     let order = PublishOrder {
         publication,
@@ -88,16 +110,47 @@ pub(super) fn published(app: &App, ticket: &Ticket, outcome: &PublishOutcome) ->
             let detail = "something else was published under this Idempotency-Key; nothing was published now";
             Reply::problem_with(422, detail, id, reason(KEY_REUSED))
         }
+        PublishOutcome::Timed(TimedAnswer::Delayed(delay_id)) => delayed::accepted(delay_id),
+        PublishOutcome::Timed(TimedAnswer::Full) => {
+            let detail =
+                "as many delayed events wait as DELAYED_MAX allows; this one was not taken";
+            unavailable(detail, DELAYED_FULL, Some(RETRY_AFTER_PERSON_S), id)
+        }
+        PublishOutcome::Timed(_)
+        | PublishOutcome::Unavailable(_)
+        | PublishOutcome::Refused(_)
+        | PublishOutcome::OutcomeUnknown => unanswered(ticket, outcome),
+    }
+}
+
+/// The answer when Redis gave none, or none to this.
+pub(super) fn unanswered(ticket: &Ticket, outcome: &PublishOutcome) -> Reply {
+    let id = &ticket.correlation_id;
+    match outcome {
         PublishOutcome::Unavailable(why) => not_now(*why, id),
         PublishOutcome::Refused(why) => {
-            let detail = "Redis does not take the events, and nothing was published; the service's operator must act";
+            let detail = "Redis does not take this, and nothing was published; the service's operator must act";
             unavailable(detail, why.code(), Some(RETRY_AFTER_PERSON_S), id)
         }
-        // The answer to something timed is never asked for from here.
-        PublishOutcome::OutcomeUnknown | PublishOutcome::Timed(_) => {
-            let detail = "this was sent to Redis and no answer came: it may have been published or not. \
-                          With the same Idempotency-Key it can be sent again without being published twice";
-            unavailable(detail, OUTCOME_UNKNOWN, None, id)
+        // What answers something else is never asked for from here; nothing is known of this then either.
+        _ => {
+            let (detail, retry_after_s) = match ticket.asked {
+                Asked::Trigger | Asked::Events => (
+                    "this was sent to Redis and no answer came: it may have been published or not. \
+                     With the same Idempotency-Key it can be sent again without being published twice",
+                    None,
+                ),
+                Asked::Delay => (
+                    "this was sent to Redis and no answer came: the event may wait for its time or not; \
+                     GET /delayed shows those that wait",
+                    None,
+                ),
+                Asked::DelayedList | Asked::DelayedShow(_) | Asked::DelayedCancel => (
+                    "this was sent to Redis and no answer came; it can be sent again",
+                    Some(RETRY_AFTER_AWAY_S),
+                ),
+            };
+            unavailable(detail, OUTCOME_UNKNOWN, retry_after_s, id)
         }
     }
 }
@@ -128,12 +181,24 @@ fn understand(
             "a body is needed: an event or an array of events",
         ));
     }
-    let events = outgoing::read(&request.body, form, app.event_max_bytes)
+    let events = outgoing::read_delayable(&request.body, form, app.event_max_bytes, at.unix_ms)
         .map_err(|refused| Box::new(invalid(&refused, id)))?;
+    let not_before = events.first().and_then(OutgoingEvent::not_before_unix_ms);
+    if not_before.is_some() && key.is_some() {
+        return Err(Box::new(invalid(&not_remembered(), id)));
+    }
     let mut events: Vec<Fields> = events
         .into_iter()
         .map(|event| event.into_fields(&app.identity.name, at.unix_ms, Some(id)))
         .collect();
+    if let Some(due_unix_ms) = not_before {
+        return Ok(Publication::Timed(Timed::Delay {
+            fields: events.remove(0),
+            due_unix_ms,
+            salt: delayed::salt(),
+            most: app.delayed_max,
+        }));
+    }
     let once = key.map(|key| Once {
         name: digest(&[api_key, ROUTE, key], &[]),
         fingerprint: digest(&[form_name(form)], &request.body),
@@ -143,6 +208,19 @@ fn understand(
         (None, 1) => Publication::Event(events.remove(0)),
         _ => Publication::Batch(Batch { events, once }),
     })
+}
+
+/// What a delayed event with an `Idempotency-Key` is told: the answer to it is not kept, and nobody may believe it is.
+fn not_remembered() -> Refused {
+    let error = ItemError {
+        index: 0,
+        field: "notBefore".to_owned(),
+        message: "cannot be combined with an Idempotency-Key".to_owned(),
+    };
+    Refused::Items {
+        total: 1,
+        listed: vec![error],
+    }
 }
 
 fn form_name(form: Form) -> &'static str {
@@ -213,7 +291,7 @@ fn invalid(refused: &Refused, correlation_id: &str) -> Reply {
     }
 }
 
-/// Nothing was published, and trying again is safe.
+/// Nothing was done, and trying again is safe.
 fn not_now(why: Reason, correlation_id: &str) -> Reply {
     let detail = match why {
         Reason::ShuttingDown => "the service is shutting down; nothing was published",

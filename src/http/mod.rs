@@ -8,6 +8,7 @@ mod answer;
 pub mod app;
 mod common;
 mod connection;
+mod delayed;
 mod events;
 pub mod exchange;
 pub mod gate;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::respond::Reply;
 use super::route::{Endpoint, ROUTES, Route};
+use crate::domain::delayed::PAGE_MAX;
 
 /// What the gate may answer on every route, before or instead of a worker.
 const BY_THE_GATE: [u16; 11] = [400, 408, 411, 414, 417, 431, 500, 502, 503, 504, 505];
@@ -60,9 +61,9 @@ fn document() -> Value {
 fn operation(route: &Route, method: &str) -> Value {
     let mut operation = json!({
         "operationId": operation_id(route, method),
-        "summary": summary(route.endpoint),
+        "summary": summary(route.endpoint, method),
         "parameters": parameters(route.endpoint),
-        "responses": responses(route, method == "HEAD"),
+        "responses": responses(route, method),
     });
     if let Some(body) = request_body(route.endpoint) {
         operation["requestBody"] = body;
@@ -81,20 +82,27 @@ fn operation_id(route: &Route, method: &str) -> String {
         Endpoint::HealthCheck => "HealthCheck",
         Endpoint::Trigger => "TriggerTestEvent",
         Endpoint::Events => "PublishEvents",
+        Endpoint::Delayed => "DelayedEvents",
+        Endpoint::DelayedOne => "DelayedEvent",
         Endpoint::OpenApi => "OpenApi",
         Endpoint::Root => "Root",
     };
     format!("{}{name}", method.to_ascii_lowercase())
 }
 
-fn summary(endpoint: Endpoint) -> &'static str {
+fn summary(endpoint: Endpoint, method: &str) -> &'static str {
     match endpoint {
+        Endpoint::Delayed => "The events that wait for their time, in the order they are due",
+        Endpoint::DelayedOne if method == "DELETE" => "Forgets an event that waits for its time",
+        Endpoint::DelayedOne => "One event that waits for its time",
         Endpoint::Live => "Whether the process can answer",
         Endpoint::Ready => "Whether Redis and the stream can be worked with",
         Endpoint::Health => "Health in detail",
         Endpoint::HealthCheck => "Readiness in two words",
         Endpoint::Trigger => "Publishes one test event, at most one a second",
-        Endpoint::Events => "Publishes one event or up to 1000, all or nothing",
+        Endpoint::Events => {
+            "Publishes one event or up to 1000, all or nothing, or keeps one until its time"
+        }
         Endpoint::OpenApi => "This document",
         Endpoint::Root => "Name, version and paths",
     }
@@ -108,13 +116,24 @@ fn parameters(endpoint: Endpoint) -> Value {
         "schema": { "type": "string" },
         "example": "order-import-7",
     });
-    if endpoint != Endpoint::Events {
-        return json!([correlation]);
+    let delay_id = schemas::reference("DelayId");
+    match endpoint {
+        Endpoint::Events => {}
+        Endpoint::Delayed => {
+            let after = json!({ "name": "after", "in": "query", "description": "Only what stands behind this one.", "schema": delay_id });
+            let count = json!({ "name": "count", "in": "query", "schema": { "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_MAX } });
+            return json!([correlation, after, count]);
+        }
+        Endpoint::DelayedOne => {
+            let id = json!({ "name": "id", "in": "path", "required": true, "schema": delay_id });
+            return json!([correlation, id]);
+        }
+        _ => return json!([correlation]),
     }
     let once = json!({
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "A repetition with the same key and body gets the first answer, and nothing is published again.",
+        "description": "Not with notBefore. A repetition with the same key and body gets the first answer, and nothing is published again.",
         "schema": { "type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$" },
         "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
     });
@@ -143,11 +162,63 @@ fn request_body(endpoint: Endpoint) -> Option<Value> {
     }
 }
 
-/// What a route's own code answers: status, description, media type and schema.
-fn own(endpoint: Endpoint) -> &'static [(u16, &'static str, &'static str, &'static str)] {
-    const JSON: &str = "application/json";
-    const PROBLEM: &str = "application/problem+json";
-    const TEXT: &str = "text/plain";
+/// What a route's own code answers: status, description, media type and schema; without a body both are empty.
+type Own = (u16, &'static str, &'static str, &'static str);
+
+const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
+const TEXT: &str = "text/plain";
+
+const NO_ID: Own = (400, "This is no delay id", PROBLEM, "Problem");
+const NO_KEY: Own = (401, "The key is missing or wrong", PROBLEM, "Problem");
+const SWITCHED_OFF: Own = (
+    403,
+    "Publishing over HTTP is switched off",
+    PROBLEM,
+    "Problem",
+);
+const NOT_THERE: Own = (404, "No event waits under this id", PROBLEM, "Problem");
+const TOO_MUCH: Own = (
+    429,
+    "Too many events, or too many wrong keys",
+    PROBLEM,
+    "Problem",
+);
+const NOT_DONE: Own = (503, "Redis cannot be asked now", PROBLEM, "Unavailable");
+
+fn delayed(endpoint: Endpoint, method: &str) -> &'static [Own] {
+    match (endpoint, method) {
+        (Endpoint::Delayed, _) => &[
+            (200, "Events that wait", JSON, "DelayedEvents"),
+            (400, "A parameter that is not allowed", PROBLEM, "Problem"),
+            NO_KEY,
+            SWITCHED_OFF,
+            TOO_MUCH,
+            NOT_DONE,
+        ],
+        (_, "DELETE") => &[
+            (204, "It waits no more, and is not published", "", ""),
+            NO_ID,
+            NO_KEY,
+            SWITCHED_OFF,
+            NOT_THERE,
+            TOO_MUCH,
+            NOT_DONE,
+        ],
+        _ => &[
+            (200, "It waits", JSON, "DelayedEvent"),
+            NO_ID,
+            NO_KEY,
+            SWITCHED_OFF,
+            NOT_THERE,
+            TOO_MUCH,
+            NOT_DONE,
+        ],
+    }
+}
+
+/// What a route's own code answers.
+fn own(endpoint: Endpoint, method: &str) -> &'static [Own] {
     match endpoint {
         Endpoint::Live => &[(200, "Alive", TEXT, "Text")],
         Endpoint::Ready => &[
@@ -182,21 +253,23 @@ fn own(endpoint: Endpoint) -> &'static [(u16, &'static str, &'static str, &'stat
             (503, "The event cannot be taken now", PROBLEM, "Problem"),
             (504, "It may have been published or not", PROBLEM, "Problem"),
         ],
+        Endpoint::Delayed | Endpoint::DelayedOne => delayed(endpoint, method),
         Endpoint::Events => &[
             (201, "Every event is in the stream", JSON, "Published"),
+            (
+                202,
+                "The event waits until notBefore",
+                JSON,
+                "DelayAccepted",
+            ),
             (
                 400,
                 "The body is not JSON, or the Idempotency-Key not allowed",
                 PROBLEM,
                 "Problem",
             ),
-            (401, "The key is missing or wrong", PROBLEM, "Problem"),
-            (
-                403,
-                "Publishing over HTTP is switched off",
-                PROBLEM,
-                "Problem",
-            ),
+            NO_KEY,
+            SWITCHED_OFF,
             (413, "The body is too large", PROBLEM, "Problem"),
             (
                 415,
@@ -210,12 +283,7 @@ fn own(endpoint: Endpoint) -> &'static [(u16, &'static str, &'static str, &'stat
                 PROBLEM,
                 "InvalidEvents",
             ),
-            (
-                429,
-                "Too many events, or too many wrong keys",
-                PROBLEM,
-                "Problem",
-            ),
+            TOO_MUCH,
             (
                 503,
                 "Not published, or with reason outcome-unknown perhaps published",
@@ -228,7 +296,8 @@ fn own(endpoint: Endpoint) -> &'static [(u16, &'static str, &'static str, &'stat
     }
 }
 
-fn responses(route: &Route, head: bool) -> Value {
+fn responses(route: &Route, method: &str) -> Value {
+    let head = method == "HEAD";
     let mut responses = Map::new();
     let with_body: &[u16] = if route.body_bytes_max > 0 {
         &BY_THE_GATE_WITH_BODY
@@ -240,7 +309,11 @@ fn responses(route: &Route, head: bool) -> Value {
         responses.insert(status.to_string(), response);
     }
     let problem = schemas::reference("Problem");
-    for (status, description, media_type, schema) in own(route.endpoint) {
+    for (status, description, media_type, schema) in own(route.endpoint, method) {
+        if media_type.is_empty() {
+            responses.insert(status.to_string(), response(*status, description, true));
+            continue;
+        }
         let mut content = json!({ *media_type: { "schema": schemas::reference(schema) } });
         if BY_THE_GATE.contains(status) && *media_type != "application/problem+json" {
             content["application/problem+json"] = json!({ "schema": problem });
@@ -259,6 +332,7 @@ fn response(status: u16, description: &str, head: bool) -> Value {
     let mut headers = json!({ "X-Correlation-ID": { "required": true, "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" } } });
     match status {
         201 => headers["Idempotency-Replayed"] = text,
+        202 => headers["Location"] = text,
         401 => headers["WWW-Authenticate"] = text,
         429 | 503 => {
             headers["Retry-After"] = json!({ "schema": { "type": "integer", "minimum": 1 } });
@@ -319,7 +393,7 @@ mod tests {
                 for (status, response) in operation["responses"].as_object().unwrap() {
                     assert_eq!(
                         response.get("content").is_none(),
-                        method == "head",
+                        method == "head" || status == "204",
                         "{status}"
                     );
                     assert!(response["headers"]["X-Correlation-ID"].is_object());

@@ -21,11 +21,13 @@ const HEADERS_ON_ALL: [(&str, &str); 6] = [
     ("Referrer-Policy", "no-referrer"),
 ];
 
+/// How a printed head ends that has no body behind it.
+const NO_LENGTH: &[u8] = b"Content-Length: 0\r\n\r\n";
+
 /// Room for the head, bytes, so that printing allocates once.
 const HEAD_BYTES: usize = 512;
 
-/// An answer that is not bytes yet. Statuses without a body (1xx, 204, 304) are not for it: the length that is always printed is not
-/// allowed there.
+/// An answer that is not bytes yet. 1xx and 304 are not for it: the length that is printed is not allowed there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The status code.
@@ -58,6 +60,11 @@ impl Reply {
             body: serde_json::to_vec(body)
                 .expect("answers are made of text, numbers and lists, which all have a JSON form"),
         }
+    }
+
+    /// Done, and nothing to say: 204, printed without a length and without a media type.
+    pub fn done() -> Self {
+        Self::text(204, "")
     }
 
     /// An error in the form of RFC 9457. `detail` is for the client: no text of Redis, no inner state.
@@ -109,10 +116,8 @@ impl Reply {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + if head_only { 0 } else { length });
         let headers = HEADERS_ON_ALL
             .into_iter()
-            .chain([
-                ("X-Correlation-ID", correlation_id),
-                ("Content-Type", self.content_type),
-            ])
+            .chain([("X-Correlation-ID", correlation_id)])
+            .chain((self.status != 204).then_some(("Content-Type", self.content_type)))
             .chain(
                 self.headers
                     .iter()
@@ -132,6 +137,11 @@ impl Reply {
         // Without the request's headers, so that its TE cannot ask for chunks.
         .raw_print(&mut bytes, HTTPVersion(1, 1), &[], head_only, None)
         .expect("neither reading from memory nor writing to it fails");
+        if self.status == 204 && bytes.ends_with(NO_LENGTH) {
+            // RFC 9110, 8.6: 204 has no length. The library writes it last, whatever the status.
+            bytes.truncate(bytes.len() - NO_LENGTH.len());
+            bytes.extend_from_slice(b"\r\n");
+        }
         bytes
     }
 }
@@ -194,6 +204,18 @@ mod tests {
              \r\n\
              OK"
         );
+    }
+
+    #[test]
+    fn an_answer_with_nothing_to_say_has_neither_length_nor_media_type() {
+        let printed = undated(&Reply::done().print("a", false));
+        assert!(printed.starts_with("HTTP/1.1 204 No Content\r\n"));
+        assert!(
+            printed.ends_with("X-Correlation-ID: a\r\n\r\n"),
+            "{printed}"
+        );
+        let empty = undated(&Reply::text(200, "").print("a", false));
+        assert!(empty.ends_with("Content-Length: 0\r\n\r\n"), "{empty}");
     }
 
     #[test]

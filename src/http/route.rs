@@ -9,7 +9,7 @@ use serde_json::json;
 use super::app::{App, Asked, Moment, Ticket};
 use super::exchange::{Method, Request};
 use super::respond::Reply;
-use super::{events, health_pages, openapi, trigger};
+use super::{delayed, events, health_pages, openapi, trigger};
 use crate::domain::Millis;
 use crate::domain::publishing::PublishOutcome;
 
@@ -27,11 +27,14 @@ pub(super) enum Endpoint {
     HealthCheck,
     Trigger,
     Events,
+    Delayed,
+    DelayedOne,
     OpenApi,
     Root,
 }
 
 pub(super) struct Route {
+    /// May end with `{id}`: any one segment.
     pub(super) path: &'static str,
     pub(super) endpoint: Endpoint,
     /// What `Allow` says.
@@ -47,7 +50,7 @@ pub(super) struct Route {
 const READ: (&str, &[Method]) = ("GET, HEAD", &[Method::Get, Method::Head]);
 const WRITE: (&str, &[Method]) = ("POST", &[Method::Post]);
 
-pub(super) const ROUTES: [Route; 8] = [
+pub(super) const ROUTES: [Route; 10] = [
     health_route("/health/live", Endpoint::Live),
     health_route("/health/ready", Endpoint::Ready),
     health_route("/health", Endpoint::Health),
@@ -69,6 +72,16 @@ pub(super) const ROUTES: [Route; 8] = [
         body_bytes_max: EVENTS_BODY_BYTES_MAX,
         needs_key: true,
         health: false,
+    },
+    Route {
+        needs_key: true,
+        ..read_route("/delayed", Endpoint::Delayed)
+    },
+    Route {
+        allow: "DELETE, GET, HEAD",
+        methods: &[Method::Delete, Method::Get, Method::Head],
+        needs_key: true,
+        ..read_route("/delayed/{id}", Endpoint::DelayedOne)
     },
     read_route("/openapi.json", Endpoint::OpenApi),
     read_route("/", Endpoint::Root),
@@ -158,7 +171,19 @@ pub fn admit(
 }
 
 fn find(path: &str) -> Option<&'static Route> {
-    ROUTES.iter().find(|route| route.path == path)
+    ROUTES.iter().find(|route| match before_id(route.path) {
+        Some(before) => path.strip_prefix(before).is_some_and(is_segment),
+        None => route.path == path,
+    })
+}
+
+/// The path before its last segment, if that one is an id.
+fn before_id(path: &str) -> Option<&str> {
+    path.strip_suffix("{id}")
+}
+
+fn is_segment(text: &str) -> bool {
+    !text.is_empty() && !text.contains('/')
 }
 
 /// Answers a request, or sets in motion what will answer it: then `None`, and [`published`] makes the answer.
@@ -184,14 +209,19 @@ pub fn handle(app: &App, request: &Request, at: Moment) -> Option<Reply> {
         Endpoint::OpenApi => Some(openapi::answer()),
         Endpoint::Trigger => trigger::trigger(app, request, at),
         Endpoint::Events => events::events(app, request, at),
+        Endpoint::Delayed => delayed::list(app, request, at),
+        Endpoint::DelayedOne => delayed::one(app, request, at),
     }
 }
 
 /// The answer to a request that waited for the publisher.
 pub fn published(app: &App, ticket: &Ticket, outcome: &PublishOutcome) -> Reply {
-    match ticket.asked {
+    match &ticket.asked {
         Asked::Trigger => trigger::published(app, ticket, outcome),
-        Asked::Events => events::published(app, ticket, outcome),
+        Asked::Events | Asked::Delay => events::published(app, ticket, outcome),
+        Asked::DelayedList | Asked::DelayedShow(_) | Asked::DelayedCancel => {
+            delayed::answered(ticket, outcome)
+        }
     }
 }
 

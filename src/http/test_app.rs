@@ -75,6 +75,7 @@ pub(crate) fn test_app(room: usize) -> TestApp {
             idempotency_ttl: Duration::from_mins(1),
         }),
         idempotency_ttl: Duration::from_mins(1),
+        delayed_max: 7,
         started: AT.now - 61_999,
         shutdown,
         trigger_limit: Mutex::new(RateLimit::new(1000)),

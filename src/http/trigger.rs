@@ -48,6 +48,7 @@ pub(super) fn trigger(app: &App, request: &Request, at: Moment) -> Option<Reply>
             token: request.token,
             correlation_id: id.clone(),
             asked: Asked::Trigger,
+            head_only: false,
         },
     };
     // One lock over asking, handing over and using up: else two requests could pass together, or a refused one use the pass up.

@@ -11,6 +11,7 @@ use log::{debug, error, info};
 
 use super::publisher::{PublishRequest, ReplyTo, Scales};
 use crate::domain::publishing::PublishOutcome;
+use crate::domain::timed::TimedAnswer;
 use crate::http::app::{App, Asked, Moment, NotAccepted, PublishFn, PublishOrder, Ticket};
 use crate::http::exchange::{Answer, Method, Queued, Request, Token};
 use crate::http::respond::Reply;
@@ -134,7 +135,7 @@ pub fn run(mut inbox: Inbox, app: &App, answer: impl Fn(Answer)) -> Result<(), T
 /// A line for what was published: at INFO for test events, of which there are few.
 fn note_published(ticket: &Ticket, outcome: &PublishOutcome) {
     let correlation_id = ticket.correlation_id.as_str();
-    match (ticket.asked, outcome) {
+    match (&ticket.asked, outcome) {
         (Asked::Trigger, PublishOutcome::Published(id)) => {
             info!(target: CONTEXT, streamId:% = id, correlationId = correlation_id; "test event published");
         }
@@ -144,6 +145,9 @@ fn note_published(ticket: &Ticket, outcome: &PublishOutcome) {
         (Asked::Events, PublishOutcome::Batch { ids, repeated }) => {
             let first = ids.first().copied().unwrap_or_default();
             debug!(target: CONTEXT, streamId:% = first, events = ids.len(), repeated = *repeated, correlationId = correlation_id; "events published");
+        }
+        (Asked::Delay, PublishOutcome::Timed(TimedAnswer::Delayed(id))) => {
+            debug!(target: CONTEXT, delayId:% = id, correlationId = correlation_id; "event delayed");
         }
         _ => {}
     }
@@ -168,12 +172,12 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// One whose request was taken before: only POST waits for the publisher.
+    /// One whose request was taken before.
     fn waiting(ticket: &'a Ticket) -> Self {
         Self {
             token: ticket.token,
             correlation_id: &ticket.correlation_id,
-            head_only: false,
+            head_only: ticket.head_only,
             path: "",
         }
     }

@@ -70,6 +70,7 @@ pub(super) fn read(
         payload: payload?,
         mime_type,
         headers,
+        not_before: None,
     })
 }
 

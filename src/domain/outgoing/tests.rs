@@ -430,3 +430,35 @@ fn a_cloud_event_keeps_its_own_rules_too() {
         2
     );
 }
+
+#[test]
+fn not_before_is_for_a_single_event_of_our_own_form_and_where_it_can_be_kept() {
+    const NOW: u64 = 1_751_154_013_653;
+    let late = with(r#""notBefore":"2025-06-29T00:00:00Z""#);
+    let cloud = r#"{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"u","notBefore":"2025-06-29T00:00:00Z"}"#;
+    let message = |refused: Refused| match refused {
+        Refused::Items { mut listed, .. } => {
+            let error = listed.remove(0);
+            format!("{}: {}", error.field, error.message)
+        }
+        other => other.to_string(),
+    };
+    let delayable = |body: &str, form| {
+        read_delayable(body.as_bytes(), form, PAYLOAD_MAX, NOW)
+            .map(|mut events| events.remove(0).not_before_unix_ms())
+            .map_err(message)
+    };
+    assert_eq!(delayable(&late, Form::Own), Ok(Some(1_751_155_200_000)));
+    assert_eq!(delayable(&with(r#""payload":1"#), Form::Own), Ok(None));
+    let refused = delayable(&format!("[{late}]"), Form::Own).unwrap_err();
+    assert!(
+        refused.starts_with("notBefore: is for a single event"),
+        "{refused}"
+    );
+    assert!(delayable(cloud, Form::CloudEvent).is_err());
+    let refused = message(read_own(&late).unwrap_err());
+    assert!(
+        refused.starts_with("notBefore: is not known") && refused.ends_with("timestamp"),
+        "{refused}"
+    );
+}

@@ -194,6 +194,7 @@ fn every_outcome_has_its_answer() {
         token: request(Method::Post, "/events").token,
         correlation_id: "test-123".into(),
         asked: Asked::Events,
+        head_only: false,
     };
     let ids = vec![EntryId { ms: 5, seq: 1 }, EntryId { ms: 5, seq: 2 }];
     let batch = |repeated| PublishOutcome::Batch {

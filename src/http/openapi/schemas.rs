@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::delayed::PAGE_MAX;
 use crate::domain::entry_codec::{
     AGGREGATE_ID_BYTES_MAX, EVENT_NAME_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX,
 };
@@ -19,6 +20,7 @@ pub(super) fn reference(name: &str) -> Value {
 pub(super) fn all() -> Value {
     let mut all = of_requests();
     all.extend(of_answers());
+    all.extend(of_delayed());
     all.extend(of_health());
     Value::Object(all)
 }
@@ -57,32 +59,41 @@ fn of_requests() -> Map<String, Value> {
         &json!({ "type": "string", "maxLength": HEADER_BYTES_MAX, "pattern": "^[ -~]*$" }),
     );
     let time = json!({ "type": "string", "format": "date-time" });
+    let event = json!({
+        "type": "object",
+        "required": ["event", "aggregateId"],
+        "additionalProperties": false,
+        "properties": {
+            "event": { "type": "string", "pattern": event_name, "example": "order.created" },
+            "aggregateId": aggregate_id,
+            "payload": { "description": "Any JSON; null when missing.", "example": { "amount": 1 } },
+            "headers": {
+                "type": "object",
+                "maxProperties": HEADERS_MAX,
+                "propertyNames": { "pattern": "^[!-~]+$", "minLength": 1, "maxLength": HEADER_BYTES_MAX },
+                "additionalProperties": { "type": "string", "maxLength": HEADER_BYTES_MAX, "pattern": "^[ -~]*$" },
+                "description": "Names are unique, in any case. correlation-id is added unless it is there.",
+            },
+            "mimeType": mime_type,
+            "timestamp": time,
+        },
+    });
+    let mut single = event.clone();
+    single["properties"]["notBefore"] = json!({
+        "type": "string",
+        "format": "date-time",
+        "pattern": "^20[01][0-9]-",
+        "description": "The event waits until then. From 1970 to 366 days ahead; the pattern shows a part that has passed, which means at once. Not with an Idempotency-Key.",
+    });
     members(json!({
         "Events": {
             "oneOf": [
-                reference("Event"),
+                reference("SingleEvent"),
                 { "type": "array", "items": reference("Event"), "minItems": 1, "maxItems": EVENTS_MAX },
             ],
         },
-        "Event": {
-            "type": "object",
-            "required": ["event", "aggregateId"],
-            "additionalProperties": false,
-            "properties": {
-                "event": { "type": "string", "pattern": event_name, "example": "order.created" },
-                "aggregateId": aggregate_id,
-                "payload": { "description": "Any JSON; null when missing.", "example": { "amount": 1 } },
-                "headers": {
-                    "type": "object",
-                    "maxProperties": HEADERS_MAX,
-                    "propertyNames": { "pattern": "^[!-~]+$", "minLength": 1, "maxLength": HEADER_BYTES_MAX },
-                    "additionalProperties": { "type": "string", "maxLength": HEADER_BYTES_MAX, "pattern": "^[ -~]*$" },
-                    "description": "Names are unique, in any case. correlation-id is added unless it is there.",
-                },
-                "mimeType": mime_type,
-                "timestamp": time,
-            },
-        },
+        "Event": event,
+        "SingleEvent": single,
         "CloudEvent": {
             "type": "object",
             "required": ["specversion", "id", "source", "type"],
@@ -171,7 +182,7 @@ fn of_answers() -> Map<String, Value> {
             "allOf": [reference("Problem")],
             "type": "object",
             "properties": {
-                "reason": { "type": "string", "description": "outcome-unknown, queue-full, or a code of health" },
+                "reason": { "type": "string", "description": "outcome-unknown, queue-full, delayed-full, or a code of health" },
             },
         },
         "TestEvent": {
@@ -192,6 +203,41 @@ fn of_answers() -> Map<String, Value> {
                 "error": { "type": "string" },
                 "retryAfter": { "type": "integer", "minimum": 1 },
             },
+        },
+    }))
+}
+
+fn of_delayed() -> Map<String, Value> {
+    let time = json!({ "type": "string", "format": "date-time" });
+    members(json!({
+        "DelayAccepted": {
+            "type": "object",
+            "required": ["delayId", "notBefore"],
+            "properties": { "delayId": reference("DelayId"), "notBefore": time },
+        },
+        "DelayedEvents": {
+            "type": "object",
+            "required": ["total", "delayed", "next"],
+            "properties": {
+                "total": { "type": "integer", "minimum": 0 },
+                "delayed": { "type": "array", "maxItems": PAGE_MAX, "items": reference("DelayedEvent") },
+                "next": { "anyOf": [reference("DelayId"), { "type": "null" }], "description": "What after must be for the next page; null when there is none." },
+            },
+        },
+        "DelayedEvent": {
+            "type": "object",
+            "required": ["delayId", "notBefore", "event", "aggregateId"],
+            "properties": {
+                "delayId": reference("DelayId"),
+                "notBefore": time,
+                "event": { "type": "string" },
+                "aggregateId": { "type": "string" },
+            },
+        },
+        "DelayId": {
+            "type": "string",
+            "pattern": "^(0|[1-9][0-9]{0,14})-[0-9]{16}-[0-9]{8}$",
+            "example": "1795384993802-1795384983801123-58213377",
         },
     }))
 }

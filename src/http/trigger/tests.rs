@@ -72,6 +72,7 @@ fn every_other_outcome_has_its_answer() {
             generation: 0,
         },
         asked: Asked::Trigger,
+        head_only: false,
         correlation_id: "test-123".into(),
     };
     for (outcome, status, retry_after, word) in [

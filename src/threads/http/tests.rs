@@ -60,6 +60,7 @@ fn app(publish: PublishFn) -> App {
             idempotency_ttl: Duration::from_mins(1),
         }),
         idempotency_ttl: Duration::from_mins(1),
+        delayed_max: 7,
         started: 0,
         shutdown,
         trigger_limit: Mutex::new(RateLimit::new(1000)),

@@ -112,6 +112,7 @@ impl Rig {
             },
             correlation_id: name.into(),
             asked: Asked::Trigger,
+            head_only: false,
         };
         let pool = self.pool.clone();
         PublishRequest::new(

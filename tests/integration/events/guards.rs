@@ -137,12 +137,23 @@ fn answers_are_those_that_the_api_description_knows() {
     let one = event("a").to_string();
     let mut seen = Vec::new();
     for path in document["paths"].as_object().unwrap().keys() {
-        if path != "/events" && path != "/trigger-test-event" {
+        if path.starts_with("/delayed") {
+            // As it stands in the document, an id that is none.
+            for method in ["GET", "HEAD"] {
+                seen.push(ask(method, path, &[], None));
+                seen.push(ask(method, path, &[AUTHORIZED], None));
+            }
+        } else if path != "/events" && path != "/trigger-test-event" {
             seen.push(ask("GET", path, &[], None));
             seen.push(ask("HEAD", path, &[("Expect", "x")], None));
         }
     }
+    seen.push(ask("DELETE", "/delayed/{id}", &[AUTHORIZED], None));
+    let mut late = event("a");
+    late["notBefore"] = "2020-01-01T00:00:00Z".into();
+    let late = late.to_string();
     for (headers, body) in [
+        (vec![AUTHORIZED, JSON], late.as_str()),
         (vec![AUTHORIZED, JSON], one.as_str()),
         (vec![AUTHORIZED, JSON], "{"),
         (vec![AUTHORIZED, JSON], "[7]"),

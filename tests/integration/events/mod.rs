@@ -12,6 +12,7 @@ use crate::support::redis_client::STREAM;
 use crate::support::test_service::ServiceOptions;
 use crate::support::{TestRedis, TestService, http, wait_until};
 
+mod delayed;
 mod faults;
 mod guards;
 
