@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
+use weir::domain::entry_id::EntryId;
 use weir::domain::timed::{TICK_AHEAD_MAX_MS, Tick, TickFate, Timed, TimedAnswer};
 
 use crate::support::redis_client::{Entry, STREAM};
@@ -122,6 +124,67 @@ fn replicas_that_come_late_freeze_and_die_publish_each_tick_once() {
     // What Redis remembers is the last of them.
     let last: u64 = redis.run(&["HGET", TICKS, "pulse"]);
     assert_eq!(ticks(&redis, "pulse").keys().last(), Some(&last));
+}
+
+/// The library that gives a process another time of day.
+fn other_clock() -> String {
+    let found = Command::new("sh")
+        .args(["-c", "ls /usr/lib/*/faketime/libfaketime.so.1 /usr/lib*/faketime/libfaketime.so.1 2>/dev/null"])
+        .output()
+        .unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    let first = found.lines().next();
+    first
+        .expect("libfaketime; install the package faketime")
+        .to_owned()
+}
+
+#[test]
+fn a_minute_with_wrong_clocks_a_long_freeze_and_a_death_has_each_tick_once() {
+    let redis = TestRedis::start();
+    let file = file(
+        r#"[{"name":"pulse","cron":"* * * * * *","event":"pulse","aggregateId":"one"},
+            {"name":"slow","every":"5s","event":"slow","aggregateId":"one","onMissed":"once"}]"#,
+    );
+    let library = other_clock();
+    let with_clock = |name: &str, off: &str| {
+        replica(&redis, &file, name)
+            .variable("LD_PRELOAD", &library)
+            .variable("FAKETIME", off)
+            .variable("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .start_ready()
+    };
+    let began = Instant::now();
+    let mut frozen = replica(&redis, &file, "frozen").start_ready();
+    sleep(Duration::from_millis(700));
+    let mut killed = replica(&redis, &file, "killed").start_ready();
+    let mut fast = with_clock("fast", "+5s");
+    let mut slow = with_clock("slow", "-5s");
+    for (service, milliseconds) in [(&fast, 5_000), (&slow, -5_000)] {
+        let line = service.wait_for_line("a wrong clock is told", SOON, |line| {
+            line.message().starts_with("clock of this machine differs")
+        });
+        let difference = line.field("differenceMs").as_i64().unwrap();
+        // What Redis' clock is ahead of ours.
+        assert!((difference + milliseconds).abs() < 1_500, "{difference}");
+    }
+    sleep(Duration::from_secs(5));
+    frozen.signal(Signal::STOP);
+    sleep(Duration::from_secs(10));
+    killed.kill();
+    // For a while only wrong clocks are left.
+    sleep(Duration::from_secs(10));
+    frozen.signal(Signal::CONT);
+    sleep(Duration::from_mins(1).saturating_sub(began.elapsed()));
+    for service in [&mut frozen, &mut fast, &mut slow] {
+        service.terminate().expect(0);
+    }
+    expect_each_once(&ticks(&redis, "pulse"), 1_000, 50);
+    expect_each_once(&ticks(&redis, "slow"), 5_000, 10);
+    for entry in redis.entries(STREAM) {
+        let (at, tick) = (entry.id.parse::<EntryId>().unwrap().ms, tick_of(&entry));
+        assert!(at + TICK_AHEAD_MAX_MS >= tick, "{at} is long before {tick}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::Plan;
 use super::checker::{self, Disturbance, Evidence, Expected, Letter, Rules};
 use super::feeder::{Feeder, Published};
 use super::fleet::{Fleet, FleetOptions, GROUP};
+use super::outside::Outside;
 use super::random::Random;
 use super::recorder;
 use super::records::{self, Call, Tail};
@@ -57,6 +58,8 @@ pub struct ArenaOptions {
     pub append_only: bool,
     pub quick: bool,
     pub claim_idle_ms: u64,
+    /// Who handles events instead of the recording handler.
+    pub outside: Option<Outside>,
     pub settings: Vec<(&'static str, String)>,
 }
 
@@ -68,6 +71,7 @@ impl ArenaOptions {
             append_only: false,
             quick: false,
             claim_idle_ms: 3_000,
+            outside: None,
             settings: Vec::new(),
         }
     }
@@ -97,6 +101,7 @@ impl ArenaOptions {
             replicas: self.replicas,
             port: port_of(redis.port()),
             quick: self.quick,
+            outside: self.outside,
             settings,
         };
         let socket = redis.socket().display().to_string();

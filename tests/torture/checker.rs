@@ -156,10 +156,18 @@ fn check_endings(
 
 /// Kills and their hits; calls that never ended though nobody killed them.
 fn check_lives(evidence: &Evidence, summary: &mut Summary) {
+    // What stands outside a replica may go on when it has been killed.
+    let outlives = |call: &&Call| {
+        let end = evidence.lives[call.life as usize - 1].end;
+        let Some((ended, _)) = call.ended else {
+            return true;
+        };
+        end.is_some_and(|(_, at)| ended.ms > at)
+    };
     let open: HashSet<u32> = evidence
         .calls
         .iter()
-        .filter(|call| call.ended.is_none())
+        .filter(outlives)
         .map(|call| call.life)
         .collect();
     for life in &evidence.lives {

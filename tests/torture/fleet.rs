@@ -12,9 +12,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 use weir::runtime::clock;
 
+use super::outside::{self, Outside};
 use super::recorder;
 use super::support::http;
 use super::support::process::Process;
+use super::support::target::Target;
 use super::support::wait::within;
 
 /// The consumer group of every scenario.
@@ -63,6 +65,8 @@ pub struct FleetOptions {
     pub replicas: usize,
     pub port: u16,
     pub quick: bool,
+    /// Who handles events instead of the recording handler.
+    pub outside: Option<Outside>,
     pub settings: Vec<(&'static str, String)>,
 }
 
@@ -70,6 +74,7 @@ pub struct Fleet {
     options: FleetOptions,
     folder: PathBuf,
     records: PathBuf,
+    target: Option<Target>,
     seats: Vec<Mutex<Seat>>,
     lives: Mutex<Vec<Life>>,
 }
@@ -86,6 +91,7 @@ impl Fleet {
             })
             .collect();
         Self {
+            target: (options.outside == Some(Outside::Webhook)).then(|| outside::serve(records)),
             options,
             folder: folder.to_owned(),
             records: records.to_owned(),
@@ -125,6 +131,8 @@ impl Fleet {
             number
         };
         let log = File::create(self.log(number)).expect("create a log");
+        let outside = self.options.outside;
+        let outside = outside.map(|_| outside::setting(self.target.as_ref(), number));
         let child = Command::new(env::current_exe().expect("this executable"))
             .env_clear()
             .env(recorder::RECORDS, &self.records)
@@ -144,6 +152,7 @@ impl Fleet {
             .env("RETRY_BACKOFF_MS", "20")
             .env("RETRY_BACKOFF_MAX_MS", "200")
             .envs(self.options.settings.iter().cloned())
+            .envs(outside)
             .stdin(Stdio::null())
             .stdout(Stdio::from(log.try_clone().expect("the same log")))
             .stderr(Stdio::from(log))

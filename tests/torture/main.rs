@@ -28,6 +28,7 @@ mod checker_cases;
 mod cutter;
 mod feeder;
 mod fleet;
+mod outside;
 mod random;
 mod recorder;
 mod records;
@@ -59,6 +60,9 @@ impl Plan {
 }
 
 fn main() -> ExitCode {
+    if outside::is_program() {
+        return outside::program();
+    }
     if recorder::is_asked_for() {
         return recorder::serve();
     }

@@ -16,6 +16,7 @@ use weir::handlers::{Call, Handler, HandlerError, HandlerResult};
 use weir::runtime::clock;
 use weir::service::Service;
 
+use super::outside;
 use super::records::{Outcome, WHOLE};
 
 /// The file that records go to; its presence makes the process a replica.
@@ -81,36 +82,61 @@ pub fn is_asked_for() -> bool {
 /// Runs the service with the recording handler.
 pub fn serve() -> ExitCode {
     let path = PathBuf::from(env::var_os(RECORDS).expect("asked for"));
-    let down = down_file(&path);
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .expect("open the records");
-    let life = env::var(LIFE).expect("a replica knows its number");
-    let quick = env::var(QUICK).is_ok_and(|value| value == "1");
     let loaded = weir::config::load(env::vars_os()).expect("a valid configuration");
+    let service = Service::new(loaded);
+    if outside::is_chosen() {
+        return ExitCode::from(service.run().code());
+    }
     let recorder = Recorder {
-        file,
-        life,
-        quick,
-        down,
+        down: down_file(&path),
+        pen: Pen::new(&path),
+        life: env::var(LIFE).expect("a replica knows its number"),
+        quick: env::var(QUICK).is_ok_and(|value| value == "1"),
     };
-    let status = Service::new(loaded).handler(Arc::new(recorder)).run();
+    let status = service.handler(Arc::new(recorder)).run();
     ExitCode::from(status.code())
 }
 
-struct Recorder {
-    file: File,
-    life: String,
-    quick: bool,
-    down: PathBuf,
+/// Whose call a record is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose<'a> {
+    pub life: &'a str,
+    pub attempt: u32,
+    pub id: &'a str,
+    pub aggregate: &'a str,
 }
 
-impl Recorder {
-    fn write(&self, kind: char, event: &Event, call: Call, rest: &str) {
-        let (now, life, attempt) = (clock::now(), &self.life, call.attempt);
-        let (id, aggregate) = (event.id(), event.aggregate_id());
+/// What records are written with.
+pub struct Pen {
+    file: File,
+}
+
+impl Pen {
+    pub fn new(path: &Path) -> Self {
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .expect("open the records");
+        Self { file }
+    }
+
+    pub fn begun(&self, whose: Whose<'_>) {
+        self.write('B', whose, "");
+    }
+
+    pub fn ended(&self, whose: Whose<'_>, outcome: Outcome) {
+        self.write('E', whose, &format!(" {}", outcome.word()));
+    }
+
+    fn write(&self, kind: char, whose: Whose<'_>, rest: &str) {
+        let now = clock::now();
+        let Whose {
+            life,
+            attempt,
+            id,
+            aggregate,
+        } = whose;
         // Appended as a whole: the order of lines in the file is the order in which they were written, over all processes. A process
         // that dies at a page boundary tears even a single write, so a record begins a line of its own and says where it ends.
         let record = format!("\n{kind} {now} {life} {attempt} {id} {aggregate}{rest}{WHOLE}\n");
@@ -118,9 +144,28 @@ impl Recorder {
             .write_all(record.as_bytes())
             .expect("write a record");
     }
+}
 
+struct Recorder {
+    pen: Pen,
+    life: String,
+    quick: bool,
+    down: PathBuf,
+}
+
+impl Recorder {
     fn ended(&self, event: &Event, call: Call, outcome: Outcome) {
-        self.write('E', event, call, &format!(" {}", outcome.word()));
+        let id = event.id().to_string();
+        self.pen.ended(self.whose(event, call, &id), outcome);
+    }
+
+    fn whose<'a>(&'a self, event: &'a Event, call: Call, id: &'a str) -> Whose<'a> {
+        Whose {
+            life: &self.life,
+            attempt: call.attempt,
+            id,
+            aggregate: event.aggregate_id(),
+        }
     }
 
     fn failed(&self, event: &Event, call: Call) -> HandlerResult {
@@ -134,7 +179,8 @@ impl Recorder {
 
 impl Handler for Recorder {
     fn handle(&self, event: &Event, call: Call) -> HandlerResult {
-        self.write('B', event, call, "");
+        let id = event.id().to_string();
+        self.pen.begun(self.whose(event, call, &id));
         let repeats = |times: u32| call.attempt <= times;
         match Script::of(event.name()) {
             Script::Done(time) => {

@@ -11,6 +11,8 @@ pub mod ports;
 pub mod process;
 #[path = "../integration/support/redis_client.rs"]
 pub mod redis_client;
+#[path = "../integration/support/target.rs"]
+pub mod target;
 #[path = "../integration/support/test_redis.rs"]
 pub mod test_redis;
 #[path = "../integration/support/wait.rs"]

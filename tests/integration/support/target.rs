@@ -13,7 +13,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 use super::certs::KeyPair;
-use super::wait_until;
+use super::wait::wait_until;
 
 /// Nothing a test waits for takes longer on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(20);

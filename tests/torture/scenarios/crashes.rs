@@ -1,12 +1,14 @@
 //! SIGKILL at random moments, from a thread that knows nothing of what runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::LIMIT;
 use crate::Plan;
 use crate::arena::{Arena, ArenaOptions};
 use crate::feeder::Load;
 use crate::fleet::Fleet;
+use crate::outside::Outside;
 use crate::random::Random;
 use crate::report::Summary;
 
@@ -27,7 +29,10 @@ pub fn one_of_three(name: &'static str, plan: Plan) -> Summary {
 pub fn alone(name: &'static str, plan: Plan) -> Summary {
     let mut options = ArenaOptions::new(name, 1);
     options.quick = true;
+    // Nothing becomes idle enough within the run: it is the start that takes them up.
+    options.claim_idle_ms = 120_000;
     let mut arena = options.start(plan);
+    arena.settle_limit = Duration::from_secs(30);
     let load = Load {
         events: plan.pick(6_000, 50_000),
         backlog: 600,
@@ -41,6 +46,37 @@ pub fn alone(name: &'static str, plan: Plan) -> Summary {
         },
     };
     kill_while_feeding(&mut arena, &load, plan, plan.pick(8, 50));
+    arena.finish()
+}
+
+/// Two replicas that leave events to programs, which go on when their replica is killed.
+pub fn commands(name: &'static str, plan: Plan) -> Summary {
+    left_to(Outside::Command, name, plan)
+}
+
+/// Two replicas that leave events to a web server with faults of its own.
+pub fn webhook(name: &'static str, plan: Plan) -> Summary {
+    left_to(Outside::Webhook, name, plan)
+}
+
+fn left_to(outside: Outside, name: &'static str, plan: Plan) -> Summary {
+    let mut options = ArenaOptions::new(name, 2);
+    options.outside = Some(outside);
+    options.claim_idle_ms = 1_500;
+    let mut arena = options.start(plan);
+    let load = Load {
+        events: plan.pick(600, 6_000),
+        backlog: 120,
+        aggregates: 40,
+        script: |random, _, _| match random.between(1, 40) {
+            1 => "fail:1".to_owned(),
+            2 => "fail:3".to_owned(),
+            3 => "abort:1".to_owned(),
+            4 => "reject".to_owned(),
+            _ => format!("sleep:{}", random.between(5, 60)),
+        },
+    };
+    kill_while_feeding(&mut arena, &load, plan, plan.pick(5, 25));
     arena.finish()
 }
 

@@ -36,6 +36,8 @@ const fn scenario(name: &'static str, run: fn(&'static str, Plan) -> Summary) ->
 pub static ALL: &[Scenario] = &[
     scenario("crash_one_of_three", crashes::one_of_three),
     scenario("crash_alone", crashes::alone),
+    scenario("crash_while_commands_run", crashes::commands),
+    scenario("crash_while_a_webhook_runs", crashes::webhook),
     scenario("handlers_fail_hang_panic_and_exit", handlers::misbehave),
     scenario("one_killer_among_sixty", handlers::one_killer_among_sixty),
     scenario("slow_handlers_run_once", handlers::slow),
