@@ -15,6 +15,7 @@ pub mod event;
 pub mod event_json;
 pub mod globs;
 pub mod health;
+mod json_members;
 pub mod lanes;
 pub mod mask;
 pub mod outgoing;

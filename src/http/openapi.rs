@@ -319,6 +319,10 @@ fn responses(route: &Route, method: &str) -> Value {
             content["application/problem+json"] = json!({ "schema": problem });
         }
         let mut response = response(*status, description, head);
+        // Where it waits; a test event waits nowhere.
+        if *schema == "DelayAccepted" {
+            response["headers"]["Location"] = json!({ "schema": { "type": "string" } });
+        }
         if !head {
             response["content"] = content;
         }
@@ -332,7 +336,6 @@ fn response(status: u16, description: &str, head: bool) -> Value {
     let mut headers = json!({ "X-Correlation-ID": { "required": true, "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" } } });
     match status {
         201 => headers["Idempotency-Replayed"] = text,
-        202 => headers["Location"] = text,
         401 => headers["WWW-Authenticate"] = text,
         429 | 503 => {
             headers["Retry-After"] = json!({ "schema": { "type": "integer", "minimum": 1 } });

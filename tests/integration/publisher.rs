@@ -17,6 +17,7 @@ use weir::threads::publisher::{self, PublishRequest, QUEUE_MAX, ReplyTo};
 use weir::threads::scheduler::Order;
 
 use crate::support::TestRedis;
+use crate::support::redis_client::OUR_FIELDS;
 
 /// Longer than a connection counts as proved by its last use.
 const UNPROVED: Duration = Duration::from_millis(200);
@@ -103,18 +104,7 @@ fn an_event_is_in_the_stream_under_the_id_that_is_answered() {
     let entries = redis.entries("event-stream");
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].id, id.to_string());
-    assert_eq!(
-        entries[0].names(),
-        [
-            "event",
-            "aggregateId",
-            "timestamp",
-            "payload",
-            "serviceName",
-            "mimeType",
-            "headers"
-        ]
-    );
+    assert_eq!(entries[0].names(), OUR_FIELDS);
     assert_eq!(entries[0].text("event").as_deref(), Some("test-event"));
     let headers = entries[0].text("headers").unwrap();
     assert!(headers.contains(r#""correlation-id":"test-123""#));

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use weir::domain::entry_id::EntryId;
 use weir::domain::timed::{TICK_AHEAD_MAX_MS, Tick, TickFate, Timed, TimedAnswer};
 
-use crate::support::redis_client::{Entry, STREAM};
+use crate::support::redis_client::{Entry, OUR_FIELDS, STREAM};
 use crate::support::test_service::ServiceOptions;
 use crate::support::writer::Writer;
 use crate::support::{TestRedis, TestService, wait_until};
@@ -108,18 +108,7 @@ fn replicas_that_come_late_freeze_and_die_publish_each_tick_once() {
     first.terminate().expect(0);
     expect_each_once(&ticks(&redis, "pulse"), 1_000, 12);
     let entries = redis.entries(STREAM);
-    assert_eq!(
-        entries[0].names(),
-        [
-            "event",
-            "aggregateId",
-            "timestamp",
-            "payload",
-            "serviceName",
-            "mimeType",
-            "headers"
-        ]
-    );
+    assert_eq!(entries[0].names(), OUR_FIELDS);
     assert_eq!(entries[0].text("payload").unwrap(), r#"{"a":1}"#);
     // What Redis remembers is the last of them.
     let last: u64 = redis.run(&["HGET", TICKS, "pulse"]);

@@ -2,7 +2,7 @@
 //!
 //! An array of objects. Strict, because a misspelt member would change what is published, or when, without anybody seeing it.
 
-mod members;
+mod compact;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,8 +16,9 @@ use super::{
     TICK_HEADER, Timing,
 };
 use crate::domain::entry_codec::HEADERS_MAX;
+use crate::domain::json_members::Members;
 use crate::domain::outgoing;
-use members::{Members, compact};
+use compact::compact;
 
 /// Most schedules in a file: all may tick in the same second, and are then published within about one.
 pub const SCHEDULES_MAX: usize = 1_000;
@@ -195,7 +196,11 @@ impl<'a> Reader<'a> {
 
     fn unknown_and_repeated(&mut self) {
         let mut seen = HashSet::new();
-        let names: Vec<String> = self.members.names().map(str::to_owned).collect();
+        let names: Vec<String> = self
+            .members
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .collect();
         for name in names {
             let shown: String = name.chars().take(NAME_BYTES_MAX).collect();
             if !KNOWN.contains(&name.as_str()) {
@@ -212,7 +217,7 @@ impl<'a> Reader<'a> {
 
     /// Says that a required member is missing, or is not what it may be.
     fn demand(&mut self, member: &str, allowed: &str) {
-        let what = if self.members.raw(member).is_some() {
+        let what = if self.members.get(member).is_some() {
             "is not as it may be"
         } else {
             "is required"
@@ -231,7 +236,7 @@ impl<'a> Reader<'a> {
     }
 
     fn one_of<T: Copy>(&mut self, member: &str, options: &[(&str, T)], default: T) -> Option<T> {
-        let Some(raw) = self.members.raw(member) else {
+        let Some(raw) = self.members.get(member) else {
             return Some(default);
         };
         let found = options.iter().find(|(text, _)| *text == raw);
@@ -245,7 +250,7 @@ impl<'a> Reader<'a> {
 
     fn timing(&mut self) -> Option<Timing> {
         let zone = self.zone();
-        match (self.members.raw("cron"), self.members.raw("every")) {
+        match (self.members.get("cron"), self.members.get("every")) {
             (Some(_), Some(_)) => {
                 self.complain("every", "does not go together with cron".to_owned());
                 None
@@ -269,7 +274,7 @@ impl<'a> Reader<'a> {
                 }
             }
             (None, Some(_)) => {
-                if self.members.raw("timeZone").is_some() {
+                if self.members.get("timeZone").is_some() {
                     let why = "goes with cron; every counts from 1970 in UTC";
                     self.complain("timeZone", why.to_owned());
                 }
@@ -302,7 +307,7 @@ impl<'a> Reader<'a> {
     }
 
     fn payload(&mut self, bytes_max: usize) -> Option<String> {
-        let payload = compact(self.members.raw("payload").unwrap_or("null"));
+        let payload = compact(self.members.get("payload").unwrap_or("null"));
         match outgoing::check_payload(&payload, bytes_max) {
             Ok(()) => Some(payload),
             Err(why) => {
@@ -313,7 +318,7 @@ impl<'a> Reader<'a> {
     }
 
     fn headers(&mut self) -> Option<Vec<(String, String)>> {
-        let Some(raw) = self.members.raw("headers") else {
+        let Some(raw) = self.members.get("headers") else {
             return Some(Vec::new());
         };
         let checked = outgoing::headers(raw).and_then(|headers| {

@@ -2,7 +2,8 @@
 
 use super::super::entry_codec::{DecodeError, Rule};
 use super::super::event::Field;
-use super::json::{self, Members};
+use super::super::json_members::Members;
+use super::json;
 use super::mapped::{Mapped, ReadFields};
 use super::{last, not_a, required};
 use crate::domain::base64;

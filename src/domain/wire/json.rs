@@ -1,53 +1,9 @@
 //! JSON objects whose members keep their text, so that numbers and order of a payload come out as they went in.
 
 use std::collections::HashMap;
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::super::event::Field;
-
-/// The members of an object in its order, each with its JSON text.
-pub(super) struct Members<'a>(pub(super) Vec<(String, &'a str)>);
-
-impl<'a> Members<'a> {
-    /// The text of a member; the last one where it stands twice.
-    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(key, _)| key == name)
-            .map(|(_, text)| *text)
-    }
-
-    /// A member that is a string.
-    pub(super) fn string(&self, name: &str) -> Option<String> {
-        serde_json::from_str(self.get(name)?).ok()
-    }
-}
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    pairs.push((name, value.get()));
-                }
-                Ok(Members(pairs))
-            }
-        }
-        deserializer.deserialize_map(Pairs)
-    }
-}
+use super::super::json_members::Members;
 
 /// The members of a text that is a JSON object.
 pub(super) fn members(text: &[u8]) -> Option<Members<'_>> {
@@ -70,9 +26,8 @@ pub(super) fn scalar(raw: &str) -> Option<String> {
 /// The members as headers; null ones are left out.
 pub(super) fn headers(members: &Members<'_>) -> Vec<(String, String)> {
     members
-        .0
         .iter()
-        .filter_map(|(name, raw)| Some((name.clone(), scalar(raw)?)))
+        .filter_map(|(name, raw)| Some((name.to_owned(), scalar(raw)?)))
         .collect()
 }
 

@@ -4,7 +4,8 @@
 
 use super::super::entry_id::EntryId;
 use super::super::event::Field;
-use super::json::{self, Members};
+use super::super::json_members::Members;
+use super::json;
 
 /// Headers in which producers carry a correlation id; the first is the one our events have it in.
 const CORRELATION: [&str; 5] = [

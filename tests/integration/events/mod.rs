@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::http::{Answer, Connection};
 use crate::support::proxy::{Mode, TcpProxy};
-use crate::support::redis_client::STREAM;
+use crate::support::redis_client::{OUR_FIELDS, STREAM};
 use crate::support::test_service::ServiceOptions;
 use crate::support::{TestRedis, TestService, http, wait_until};
 
@@ -65,18 +65,7 @@ fn a_published_event_is_in_the_stream_and_handled() {
     assert_eq!(answer.json()["stream"], STREAM);
     let entries = redis.entries(STREAM);
     assert_eq!(ids(&answer), [entries[0].id.as_str()]);
-    assert_eq!(
-        entries[0].names(),
-        [
-            "event",
-            "aggregateId",
-            "timestamp",
-            "payload",
-            "serviceName",
-            "mimeType",
-            "headers"
-        ]
-    );
+    assert_eq!(entries[0].names(), OUR_FIELDS);
     assert_eq!(
         entries[0].text("timestamp").unwrap(),
         "2026-01-31T12:00:00.000Z"

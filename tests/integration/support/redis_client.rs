@@ -7,6 +7,17 @@ use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, Value};
 
+/// What we write, in this order.
+pub const OUR_FIELDS: [&str; 7] = [
+    "event",
+    "aggregateId",
+    "timestamp",
+    "payload",
+    "serviceName",
+    "mimeType",
+    "headers",
+];
+
 /// The stream of a service without `STREAM`.
 pub const STREAM: &str = "event-stream";
 /// Its dead letters.

@@ -13,9 +13,9 @@ fn read(text: &str) -> Result<Vec<Schedule>, Vec<String>> {
 fn with(member: &str, value: &str) -> String {
     let members: Members = serde_json::from_str(GOOD).unwrap();
     let kept: Vec<String> = members
-        .names()
-        .filter(|name| *name != member)
-        .map(|name| format!("{name:?}:{}", members.raw(name).unwrap()))
+        .iter()
+        .filter(|(name, _)| *name != member)
+        .map(|(name, text)| format!("{name:?}:{text}"))
         .collect();
     format!("[{{{},{member:?}:{value}}}]", kept.join(","))
 }
