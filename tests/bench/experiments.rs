@@ -1,0 +1,61 @@
+//! What is measured, and in which order.
+
+mod drain;
+mod http;
+mod outside;
+mod rest;
+
+use super::figures::Figures;
+use super::lab::Lab;
+
+/// One experiment: contestants that take turns.
+pub struct Experiment {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub run: fn(&Lab, usize, &mut Figures),
+}
+
+/// All of them.
+pub static EXPERIMENTS: &[Experiment] = &[
+    Experiment {
+        name: "drain",
+        about: "a backlog is handled and acknowledged",
+        run: drain::run,
+    },
+    Experiment {
+        name: "webhook",
+        about: "each event is posted to a server that answers at once, 8 at a time",
+        run: outside::webhook,
+    },
+    Experiment {
+        name: "command",
+        about: "a program is run for each event, 4 at a time",
+        run: outside::command,
+    },
+    Experiment {
+        name: "publish",
+        about: "POST /events over 64 connections, one event and a hundred a request",
+        run: http::publish,
+    },
+    Experiment {
+        name: "live",
+        about: "GET /health/live over 1 and 16 connections",
+        run: http::live,
+    },
+    Experiment {
+        name: "rest",
+        about: "start, memory and wake-ups of a service that has nothing to do",
+        run: rest::run,
+    },
+];
+
+/// Lets the contestants of each round take turns, the other way round every other time.
+pub fn take_turns<T>(rounds: usize, contestants: &[T], mut measure: impl FnMut(&T)) {
+    for round in 0..rounds {
+        if round % 2 == 0 {
+            contestants.iter().for_each(&mut measure);
+        } else {
+            contestants.iter().rev().for_each(&mut measure);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! HTTP under load, made by wrk with kept connections.
+
+use std::fs;
+use std::process::Command;
+
+use super::take_turns;
+use crate::figures::Figures;
+use crate::lab::{self, Lab, payload};
+use crate::support::redis_client::STREAM;
+use crate::support::test_redis::TestRedis;
+use crate::support::{http as client, ports};
+
+/// Seconds of one measurement.
+const SECONDS: &str = "3";
+const SECONDS_SHORT: &str = "1";
+/// Connections of publishers.
+const PUBLISHERS: usize = 64;
+/// Connections of those who publish a hundred events a request.
+const PUBLISHERS_OF_BATCHES: usize = 8;
+const BATCH: usize = 100;
+/// Events that the reference of batches adds.
+const ADDED: usize = 300_000;
+const ADDED_SHORT: usize = 5_000;
+/// As long as a key must be.
+const KEY: &str = "bench-key-of-sufficient-length-0123456789";
+
+/// What wrk has seen.
+struct Load {
+    answers: f64,
+    per_second: f64,
+    p99_ms: f64,
+    failed: f64,
+}
+
+pub fn publish(lab: &Lab, rounds: usize, figures: &mut Figures) {
+    let one = format!("[{}]", event(0));
+    let many: Vec<String> = (0..BATCH).map(event).collect();
+    let many = format!("[{}]", many.join(","));
+    let added = lab.pick(ADDED, ADDED_SHORT);
+    take_turns(
+        rounds,
+        &["weir, POST", "tiny_http, POST", "weir, batches", "XADD"],
+        |contestant| match *contestant {
+            "tiny_http, POST" => {
+                let port = ports::free();
+                let mut tiny = lab::reference(&["http", &port.to_string()]);
+                lab::wait_for(&mut tiny, || client::status(port, "/").is_some());
+                let load = wrk(lab, port, "/events", PUBLISHERS, Some(&one));
+                figures.note(contestant, "requests/s", load.per_second);
+            }
+            "XADD" => {
+                let redis = TestRedis::start();
+                let address = format!("127.0.0.1:{}", redis.port());
+                let begin = std::time::Instant::now();
+                let mut process = lab::reference(&["xadd", &address, &added.to_string()]);
+                process.wait(lab::LIMIT).expect("it ends");
+                let rate = added as f64 / begin.elapsed().as_secs_f64();
+                assert_eq!(redis.length(STREAM), added);
+                figures.note(contestant, "events/s", rate);
+            }
+            batches => {
+                let (body, count, connections) = if batches == "weir, batches" {
+                    (&many, BATCH, PUBLISHERS_OF_BATCHES)
+                } else {
+                    (&one, 1, PUBLISHERS)
+                };
+                let redis = TestRedis::start();
+                // Nothing is handled meanwhile: a group that reads elsewhere.
+                let weir = lab::weir(
+                    &redis,
+                    &[
+                        ("API_KEY", KEY),
+                        ("PUBLISH_RATE", "0"),
+                        ("EVENTS", "nothing"),
+                    ],
+                )
+                .ready();
+                let load = wrk(lab, weir.port, "/events", connections, Some(body));
+                assert!(load.failed == 0.0, "{} requests failed", load.failed);
+                let in_redis = redis.length(STREAM);
+                assert!(
+                    in_redis as f64 >= load.answers * count as f64,
+                    "{} answers and {in_redis} events",
+                    load.answers
+                );
+                figures.note(contestant, "requests/s", load.per_second);
+                figures.note(contestant, "events/s", load.per_second * count as f64);
+                figures.note(contestant, "p99 ms", load.p99_ms);
+            }
+        },
+    );
+}
+
+pub fn live(lab: &Lab, rounds: usize, figures: &mut Figures) {
+    let redis = TestRedis::start();
+    let weir = lab::weir(&redis, &[]).ready();
+    let port = ports::free();
+    let mut tiny = lab::reference(&["http", &port.to_string()]);
+    lab::wait_for(&mut tiny, || client::status(port, "/").is_some());
+    for connections in [1, 16] {
+        take_turns(
+            rounds,
+            &[("weir", weir.port), ("tiny_http", port)],
+            |(name, port)| {
+                let load = wrk(lab, *port, "/health/live", connections, None);
+                assert!(load.failed == 0.0, "{} requests failed", load.failed);
+                let contestant = format!("{name}, {connections} connections");
+                figures.note(&contestant, "requests/s", load.per_second);
+                figures.note(&contestant, "p99 ms", load.p99_ms);
+            },
+        );
+    }
+}
+
+fn event(number: usize) -> String {
+    let payload = payload(number);
+    format!(r#"{{"event":"order.created","aggregateId":"order-{number}","payload":{payload}}}"#)
+}
+
+fn wrk(lab: &Lab, port: u16, path: &str, connections: usize, body: Option<&str>) -> Load {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("load.lua");
+    let request = body.map_or_else(String::new, |body| {
+        fs::write(folder.path().join("body"), body).expect("write the body");
+        format!(
+            r#"
+local file = io.open("{}/body")
+wrk.method = "POST"
+wrk.body = file:read("*a")
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer {KEY}"
+"#,
+            folder.path().display()
+        )
+    });
+    let text = format!(
+        r#"{request}
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format("BENCH %d %d %d %d\n", summary.requests, summary.duration,
+    e.status + e.connect + e.read + e.write + e.timeout, latency:percentile(99)))
+end
+"#
+    );
+    fs::write(&script, text).expect("write the script");
+    let seconds = lab.pick(SECONDS, SECONDS_SHORT);
+    let output = Command::new("wrk")
+        .args([
+            "-t1",
+            &format!("-c{connections}"),
+            &format!("-d{seconds}s"),
+            "-s",
+        ])
+        .arg(&script)
+        .arg(format!("http://127.0.0.1:{port}{path}"))
+        .output()
+        .expect("wrk; install the package wrk");
+    let output = String::from_utf8_lossy(&output.stdout);
+    let line = output.lines().find_map(|line| line.strip_prefix("BENCH "));
+    let numbers: Vec<f64> = line
+        .unwrap_or_else(|| panic!("wrk says {output}"))
+        .split(' ')
+        .map(|number| number.parse().expect("a number"))
+        .collect();
+    Load {
+        answers: numbers[0],
+        per_second: numbers[0] * 1e6 / numbers[1],
+        failed: numbers[2],
+        p99_ms: numbers[3] / 1e3,
+    }
+}

@@ -1,0 +1,65 @@
+//! What was measured: for each contestant and quantity one number a round.
+
+use std::collections::BTreeMap;
+
+/// Every number of a run.
+#[derive(Debug, Default)]
+pub struct Figures(BTreeMap<(String, String), Vec<f64>>);
+
+/// Median, least and most of some numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    pub median: f64,
+    pub least: f64,
+    pub most: f64,
+}
+
+impl Figures {
+    /// A contestant's figure of one round.
+    pub fn note(&mut self, contestant: &str, quantity: &str, value: f64) {
+        eprintln!("bench:   {contestant}: {quantity} {}", shown(value));
+        let key = (contestant.to_owned(), quantity.to_owned());
+        self.0.entry(key).or_default().push(value);
+    }
+
+    /// What a contestant's rounds came to; `None` when it was not measured.
+    pub fn spread(&self, contestant: &str, quantity: &str) -> Option<Spread> {
+        let key = (contestant.to_owned(), quantity.to_owned());
+        spread(self.0.get(&key)?)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &[f64])> {
+        self.0
+            .iter()
+            .map(|((contestant, quantity), values)| (&**contestant, &**quantity, &**values))
+    }
+}
+
+fn spread(values: &[f64]) -> Option<Spread> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (least, most) = (*sorted.first()?, *sorted.last()?);
+    let middle = sorted.len() / 2;
+    let median = if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    };
+    Some(Spread {
+        median,
+        least,
+        most,
+    })
+}
+
+/// A number with as many digits as mean something.
+pub fn shown(value: f64) -> String {
+    match value.abs() {
+        10_000.0.. => format!("{:.0}k", value / 1_000.0),
+        1_000.0.. => format!("{:.1}k", value / 1_000.0),
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}

@@ -1,0 +1,317 @@
+//! What is told: a row for each comparison, with its target, as a table, as JSON and as a picture.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::figures::{Figures, Spread, shown};
+use super::lab::{Lab, Size};
+
+/// What a row demands.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    /// Of the reference's figure, at least so much.
+    AtLeast(f64),
+    /// Of the reference's figure, at most so much.
+    AtMost(f64),
+    /// The figure itself, at most so much.
+    Below(f64),
+}
+
+/// One line of the table.
+pub struct Row {
+    about: &'static str,
+    subject: &'static str,
+    reference: Option<&'static str>,
+    quantity: &'static str,
+    target: Target,
+}
+
+const fn row(
+    about: &'static str,
+    subject: &'static str,
+    reference: &'static str,
+    quantity: &'static str,
+    target: Target,
+) -> Row {
+    Row {
+        about,
+        subject,
+        reference: Some(reference),
+        quantity,
+        target,
+    }
+}
+
+const fn alone(about: &'static str, quantity: &'static str, most: f64) -> Row {
+    Row {
+        about,
+        subject: "weir",
+        reference: None,
+        quantity,
+        target: Target::Below(most),
+    }
+}
+
+/// All of them.
+pub static ROWS: &[Row] = &[
+    row(
+        "drain a backlog",
+        "weir",
+        "redis crate",
+        "events/s",
+        Target::AtLeast(1.3),
+    ),
+    row(
+        "the same",
+        "weir",
+        "limit",
+        "events/s",
+        Target::AtLeast(0.3),
+    ),
+    row(
+        "processor time of it",
+        "weir",
+        "redis crate",
+        "CPU s per million",
+        Target::AtMost(1.2),
+    ),
+    row(
+        "all events of one aggregate",
+        "weir, one aggregate",
+        "weir",
+        "events/s",
+        Target::AtLeast(0.5),
+    ),
+    row(
+        "webhook, 8 workers",
+        "weir, webhook",
+        "ureq",
+        "events/s",
+        Target::AtLeast(0.9),
+    ),
+    row(
+        "command, 4 workers",
+        "weir, command",
+        "spawn",
+        "events/s",
+        Target::AtLeast(0.8),
+    ),
+    row(
+        "POST /events, one event",
+        "weir, POST",
+        "tiny_http, POST",
+        "requests/s",
+        Target::AtLeast(0.5),
+    ),
+    row(
+        "POST /events, 100 events",
+        "weir, batches",
+        "XADD",
+        "events/s",
+        Target::AtLeast(0.5),
+    ),
+    row(
+        "live, 1 connection",
+        "weir, 1 connections",
+        "tiny_http, 1 connections",
+        "requests/s",
+        Target::AtLeast(0.8),
+    ),
+    row(
+        "live, 16 connections",
+        "weir, 16 connections",
+        "tiny_http, 16 connections",
+        "requests/s",
+        Target::AtLeast(1.0),
+    ),
+    alone("memory while draining", "RSS draining, MiB", 12.0),
+    alone("memory at rest", "RSS idle, MiB", 6.0),
+    alone("start to ready", "start to ready, ms", 10.0),
+    alone("wake-ups at rest", "switches/s", 8.0),
+    alone("processor at rest", "CPU idle, %", 0.1),
+    alone("the program", "program, MiB", 5.0),
+];
+
+/// A row with what came out.
+struct Line {
+    row: &'static Row,
+    subject: Spread,
+    reference: Option<Spread>,
+    /// The ratio, or the figure itself.
+    value: f64,
+    holds: bool,
+}
+
+pub struct Report {
+    lines: Vec<Line>,
+    figures: serde_json::Value,
+}
+
+/// The report of a run; rows that were not measured are left out.
+pub fn of(figures: &Figures) -> Report {
+    let lines = ROWS.iter().filter_map(|row| line(row, figures)).collect();
+    let all: Vec<_> = figures
+        .iter()
+        .map(|(contestant, quantity, values)| {
+            json!({ "contestant": contestant, "quantity": quantity, "values": values })
+        })
+        .collect();
+    Report {
+        lines,
+        figures: all.into(),
+    }
+}
+
+fn line(row: &'static Row, figures: &Figures) -> Option<Line> {
+    let subject = figures.spread(row.subject, row.quantity)?;
+    let reference = match row.reference {
+        Some(reference) => Some(figures.spread(reference, row.quantity)?),
+        None => None,
+    };
+    let value = reference.map_or(subject.median, |reference| {
+        subject.median / reference.median
+    });
+    let holds = match row.target {
+        Target::AtLeast(least) => value >= least,
+        Target::AtMost(most) | Target::Below(most) => value <= most,
+    };
+    Some(Line {
+        row,
+        subject,
+        reference,
+        value,
+        holds,
+    })
+}
+
+impl Report {
+    pub fn all_hold(&self) -> bool {
+        self.holding() == self.lines.len()
+    }
+
+    pub fn holding(&self) -> usize {
+        self.lines.iter().filter(|line| line.holds).count()
+    }
+
+    /// As the README shows it.
+    pub fn table(&self) -> String {
+        let mut text = String::from(
+            "| what | weir | reference | ratio | target | |\n|---|---|---|---|---|---|\n",
+        );
+        for line in &self.lines {
+            let reference = match (line.row.reference, line.reference) {
+                (Some(name), Some(spread)) => format!("{name}: {}", range(spread)),
+                _ => String::new(),
+            };
+            let ratio = line
+                .reference
+                .map_or(String::new(), |_| format!("{:.2}x", line.value));
+            let _ = writeln!(
+                text,
+                "| {} | {} {} | {reference} | {ratio} | {} | {} |",
+                line.row.about,
+                range(line.subject),
+                line.row.quantity,
+                target(line.row.target),
+                if line.holds { "holds" } else { "MISSED" }
+            );
+        }
+        text
+    }
+
+    /// Writes `report.json`, `report.md` and `report.svg` into `target/bench`.
+    pub fn write(&self, lab: &Lab) {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .parent()
+            .map_or_else(PathBuf::new, Path::to_owned)
+            .join("bench");
+        fs::create_dir_all(&folder).expect("a folder for the report");
+        let rows: Vec<_> = self
+            .lines
+            .iter()
+            .map(|line| {
+                json!({
+                    "row": line.row.about, "value": line.value, "target": target(line.row.target), "holds": line.holds,
+                })
+            })
+            .collect();
+        let report =
+            json!({ "short": lab.size == Size::Short, "rows": rows, "figures": self.figures });
+        let text = serde_json::to_string_pretty(&report).expect("numbers and texts");
+        for (name, text) in [
+            ("report.json", text),
+            ("report.md", self.table()),
+            ("report.svg", self.picture()),
+        ] {
+            fs::write(folder.join(name), text).expect("write the report");
+        }
+        eprintln!(
+            "bench: report.json, report.md and report.svg are in {}",
+            folder.display()
+        );
+    }
+
+    /// A bar for each ratio; the line is the target.
+    fn picture(&self) -> String {
+        /// What a ratio of one is long, pixels.
+        const ONE: f64 = 160.0;
+        const ROW: usize = 28;
+        const LEFT: f64 = 220.0;
+        /// Longer bars are cut, ratios.
+        const MOST: f64 = 3.0;
+        let lines: Vec<&Line> = self
+            .lines
+            .iter()
+            .filter(|line| line.reference.is_some())
+            .collect();
+        let height = lines.len() * ROW + 20;
+        let mut text = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"780\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+        );
+        for (place, line) in lines.iter().enumerate() {
+            let y = place * ROW + 14;
+            let width = line.value.min(MOST) * ONE;
+            let colour = if line.holds { "#2a7f62" } else { "#b3412e" };
+            let (Target::AtLeast(wanted) | Target::AtMost(wanted) | Target::Below(wanted)) =
+                line.row.target;
+            let mark = LEFT + wanted * ONE;
+            let _ = writeln!(
+                text,
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\
+                 <rect x=\"{LEFT}\" y=\"{y}\" width=\"{width:.0}\" height=\"16\" fill=\"{colour}\"/>\
+                 <path d=\"M{mark:.0} {}v24\" stroke=\"#222\"/>\
+                 <text x=\"{:.0}\" y=\"{}\">{:.2}x of {}</text>",
+                LEFT - 8.0,
+                y + 13,
+                line.row.about,
+                y.saturating_sub(4),
+                LEFT + width.max(wanted * ONE) + 8.0,
+                y + 13,
+                line.value,
+                line.row.reference.unwrap_or_default(),
+            );
+        }
+        text + "</svg>\n"
+    }
+}
+
+fn range(spread: Spread) -> String {
+    format!(
+        "{} ({}-{})",
+        shown(spread.median),
+        shown(spread.least),
+        shown(spread.most)
+    )
+}
+
+fn target(target: Target) -> String {
+    match target {
+        Target::AtLeast(least) => format!(">= {least}x"),
+        Target::AtMost(most) => format!("<= {most}x"),
+        Target::Below(most) => format!("<= {most}"),
+    }
+}
