@@ -4,6 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use redis::Value;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::connection::Link;
 use super::errors::RedisIoError;
@@ -53,7 +55,9 @@ impl ProcessIdentity {
     pub fn current() -> Self {
         let pid = std::process::id();
         Self {
-            boot_id: read_line("/proc/sys/kernel/random/boot_id"),
+            boot_id: boot_id(&read_line("/proc/sys/kernel/random/boot_id"), || {
+                std::env::var(BOOT_ID_VARIABLE).ok()
+            }),
             pid_namespace: fs::read_link("/proc/self/ns/pid")
                 .map(|link| link.display().to_string())
                 .unwrap_or_default(),
@@ -89,11 +93,41 @@ impl ProcessIdentity {
         {
             return false;
         }
-        match pid.parse() {
-            Ok(pid) => start_time(pid).is_none_or(|now| now != started),
-            Err(_) => false,
+        let Ok(pid) = pid.parse() else {
+            return false;
+        };
+        match start_time(pid) {
+            Some(now) => now != started,
+            None => is_gone(pid),
         }
     }
+}
+
+/// What systemd units set to `%b`: in a sandbox `/proc` shows processes only, and would not tell.
+const BOOT_ID_VARIABLE: &str = "WEIR_BOOT_ID";
+
+/// The id of this boot in plain hexadecimal digits; empty when nobody tells it.
+fn boot_id(told: &str, variable: impl FnOnce() -> Option<String>) -> String {
+    let found = if told.is_empty() {
+        variable().unwrap_or_default()
+    } else {
+        told.to_owned()
+    };
+    let id = found.replace('-', "");
+    let good = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if good {
+        id.to_lowercase()
+    } else {
+        String::new()
+    }
+}
+
+/// Whether there is no such process, asked of the kernel: `/proc` may hide those of other users (`hidepid`, `ProtectProc`).
+fn is_gone(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return false;
+    };
+    test_kill_process(pid) == Err(Errno::SRCH)
 }
 
 /// When a process started, in ticks since boot: field 22 of `/proc/<pid>/stat`, counted behind the name, which may hold anything.
@@ -241,8 +275,41 @@ mod tests {
             ..ended
         };
         assert!(!me.knows_dead(&namespace.token()));
+        // Gone altogether: a child that has been waited for.
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        let gone = ProcessIdentity { pid, ..me.clone() };
+        assert!(me.knows_dead(&gone.token()));
         for token in ["", "x", "a|b|c|d", "a|b|c|d|e|f"] {
             assert!(!me.knows_dead(token));
         }
+    }
+
+    #[test]
+    fn the_boot_id_is_told_by_the_kernel_or_by_the_unit() {
+        let kernel = "0d3b1d8e-6f0a-4c35-9f0b-2a4d5e6f7a8b";
+        let unit = || Some("0D3B1D8E6F0A4C359F0B2A4D5E6F7A8B".to_owned());
+        let plain = "0d3b1d8e6f0a4c359f0b2a4d5e6f7a8b";
+        assert_eq!(boot_id(kernel, || None), plain);
+        assert_eq!(boot_id("", unit), plain);
+        assert_eq!(boot_id(kernel, || Some("f".repeat(32))), plain);
+        for useless in [
+            None,
+            Some(String::new()),
+            Some("%b".to_owned()),
+            Some("g".repeat(32)),
+        ] {
+            assert_eq!(boot_id("", || useless), "");
+        }
+    }
+
+    #[test]
+    fn a_process_that_proc_hides_is_not_gone() {
+        // Init belongs to root and is there in every namespace: other users get EPERM, root an answer.
+        assert!(!is_gone(1));
+        assert!(!is_gone(std::process::id()));
+        assert!(!is_gone(0));
+        assert!(!is_gone(u32::MAX));
     }
 }
