@@ -4,15 +4,15 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::problems::Fault;
 use super::reader::{Origin, Reader, Refused};
-use super::redis_link::check_secret_file;
+use super::redis_link::{check_secret_file, credential, credential_too};
 use super::rules::Rule;
-use super::table;
+use super::table::{self, API_KEY_CREDENTIAL};
 
 /// API keys, separated by commas or line ends.
 #[derive(Debug)]
@@ -56,24 +56,43 @@ impl Rule for KeyList {
     }
 }
 
-/// The keys with which clients may publish; none when neither variable is set.
-pub(super) fn read(reader: &mut Reader) -> Result<Vec<Zeroizing<String>>, Refused> {
+/// The keys with which clients may publish; none when there is no source of them.
+pub(super) fn read(
+    reader: &mut Reader,
+    credentials: &Result<Option<PathBuf>, Refused>,
+) -> Result<Vec<Zeroizing<String>>, Refused> {
     let value = reader.optional(&table::API_KEY);
     let file = reader.optional(&table::API_KEY_FILE);
-    match (value?, file?) {
-        (Some(_), Some(_)) => Err(reader.contradiction(
-            &table::API_KEY_FILE,
-            "API_KEY is set too: leave one of them out",
-        )),
-        (Some(keys), None) => Ok(keys),
-        (None, None) => Ok(Vec::new()),
-        (None, Some(path)) => {
-            let keys = from_file(&path)
-                .map_err(|why| reader.refuse(&table::API_KEY_FILE, Fault::File(why)))?;
-            reader.take_effect(&table::API_KEY, Some("***".to_owned()), Origin::File(path));
-            Ok(keys)
+    let credential = credential(credentials, API_KEY_CREDENTIAL);
+    let (keys, origin) = match (value?, file?, credential?) {
+        (Some(_), Some(_), _) => {
+            return Err(reader.contradiction(
+                &table::API_KEY_FILE,
+                "API_KEY is set too: leave one of them out",
+            ));
         }
-    }
+        (Some(_), None, Some(path)) => {
+            return Err(reader.contradiction(&table::API_KEY, credential_too(&path)));
+        }
+        (None, Some(_), Some(path)) => {
+            return Err(reader.contradiction(&table::API_KEY_FILE, credential_too(&path)));
+        }
+        (Some(keys), None, None) => return Ok(keys),
+        (None, None, None) => return Ok(Vec::new()),
+        (None, Some(path), None) => match from_file(&path) {
+            Ok(keys) => (keys, Origin::File(path)),
+            Err(why) => return Err(reader.refuse(&table::API_KEY_FILE, Fault::File(why))),
+        },
+        (None, None, Some(path)) => match from_file(&path) {
+            Ok(keys) => (keys, Origin::Credentials(path)),
+            Err(why) => {
+                let why = format!("{API_KEY_CREDENTIAL} in it: {why}");
+                return Err(reader.refuse(&table::CREDENTIALS_DIRECTORY, Fault::File(why)));
+            }
+        },
+    };
+    reader.take_effect(&table::API_KEY, Some("***".to_owned()), origin);
+    Ok(keys)
 }
 
 fn from_file(path: &Path) -> Result<Vec<Zeroizing<String>>, String> {
@@ -169,6 +188,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn keys_come_from_the_credential_too_and_from_one_source_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let key = "0123456789abcdef";
+        // The directory is there for other credentials as well.
+        assert!(keys(&[("CREDENTIALS_DIRECTORY", path)]).is_empty());
+        std::fs::write(folder.path().join("api_key"), format!("{key}\n")).unwrap();
+        assert_eq!(keys(&[("CREDENTIALS_DIRECTORY", path)]), [key]);
+        for other in [
+            ("API_KEY", "fedcba9876543210"),
+            ("API_KEY_FILE", "/dev/null"),
+        ] {
+            let words = loaded(&[("CREDENTIALS_DIRECTORY", path), other]).unwrap_err();
+            assert!(words.contains("leave one of them out"), "{words}");
+            assert!(words.contains(other.0), "{words}");
+        }
+        std::fs::write(folder.path().join("api_key"), "short-secret").unwrap();
+        let words = loaded(&[("CREDENTIALS_DIRECTORY", path)]).unwrap_err();
+        assert!(words.contains("CREDENTIALS_DIRECTORY"), "{words}");
+        assert!(words.contains("api_key in it"), "{words}");
+        assert!(!words.contains("short-secret"), "{words}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Goes on after a problem, so that one start reports them all.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::api_keys;
@@ -65,12 +66,13 @@ where
 
 fn settings(reader: &mut Reader) -> Result<Settings, Refused> {
     let reply_timeout = reader.value(&table::REDIS_REPLY_TIMEOUT_MS);
-    let redis = redis_link::redis(reader, reply_timeout);
+    let credentials = reader.optional(&table::CREDENTIALS_DIRECTORY);
+    let redis = redis_link::redis(reader, reply_timeout, &credentials);
     let service = service(reader);
     let http = http(reader);
     let consumer = consumer(reader, service.as_ref().ok());
     let delivery = delivery(reader, reply_timeout);
-    let publishing = publishing(reader);
+    let publishing = publishing(reader, &credentials);
     let log = log(reader);
     let start = start(reader);
     let test_event_interval = reader.value(&table::TEST_EVENT_INTERVAL_MS);
@@ -233,8 +235,11 @@ fn delivery(
     })
 }
 
-fn publishing(reader: &mut Reader) -> Result<PublishingSettings, Refused> {
-    let keys = api_keys::read(reader);
+fn publishing(
+    reader: &mut Reader,
+    credentials: &Result<Option<PathBuf>, Refused>,
+) -> Result<PublishingSettings, Refused> {
+    let keys = api_keys::read(reader, credentials);
     let rate = reader.value(&table::PUBLISH_RATE);
     let idempotency_ttl = reader.value(&table::IDEMPOTENCY_TTL_MS);
     Ok(PublishingSettings {

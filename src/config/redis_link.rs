@@ -21,6 +21,7 @@ use super::variable::{Row, Variable};
 pub(super) fn redis(
     reader: &mut Reader,
     reply_timeout: Result<Duration, Refused>,
+    credentials: &Result<Option<PathBuf>, Refused>,
 ) -> Result<RedisSettings, Refused> {
     let host = reader.value(&table::REDIS_HOST);
     let on_socket = matches!(host, Ok(HostValue::Socket(_)));
@@ -31,7 +32,7 @@ pub(super) fn redis(
         reader.value(&table::REDIS_PORT).map(Some)
     };
     let user = reader.optional(&table::REDIS_USER);
-    let password = password(reader);
+    let password = password(reader, credentials);
     let tls = tls(reader, on_socket);
     let db = reader.value(&table::REDIS_DB);
     let connect_timeout = reader.value(&table::CONNECTION_TIMEOUT);
@@ -61,15 +62,14 @@ pub(super) fn redis(
     })
 }
 
-fn password(reader: &mut Reader) -> Result<PasswordSource, Refused> {
+fn password(
+    reader: &mut Reader,
+    credentials: &Result<Option<PathBuf>, Refused>,
+) -> Result<PasswordSource, Refused> {
     let value = reader.optional(&table::REDIS_PW);
     let file = reader.optional(&table::REDIS_PW_FILE);
-    let directory = reader.optional(&table::CREDENTIALS_DIRECTORY);
-    let (value, file, directory) = (value?.map(Zeroizing::new), file?, directory?);
-    // The directory is there for every credential of the unit; only a file of this name in it is meant for us.
-    let credential = directory
-        .map(|directory| directory.join(CREDENTIAL_FILE))
-        .filter(|path| !is_absent(path));
+    let credential = credential(credentials, CREDENTIAL_FILE);
+    let (value, file, credential) = (value?.map(Zeroizing::new), file?, credential?);
     match (value, file, credential) {
         (Some(_), Some(_), _) => Err(reader.contradiction(
             &table::REDIS_PW_FILE,
@@ -102,9 +102,19 @@ fn password(reader: &mut Reader) -> Result<PasswordSource, Refused> {
     }
 }
 
-fn credential_too(path: &Path) -> String {
+/// The credential of this name, if the unit has one: the directory is there for every credential of the unit.
+pub(super) fn credential(
+    directory: &Result<Option<PathBuf>, Refused>,
+    name: &str,
+) -> Result<Option<PathBuf>, Refused> {
+    let path = directory.clone()?.map(|directory| directory.join(name));
+    Ok(path.filter(|path| !is_absent(path)))
+}
+
+/// Why a value that is set does not go together with a credential.
+pub(super) fn credential_too(path: &Path) -> String {
     format!(
-        "systemd's credential {} holds a password too: leave one of them out",
+        "systemd's credential {} is there too: leave one of them out",
         path.display()
     )
 }

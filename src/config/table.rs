@@ -34,6 +34,9 @@ pub(super) const SECRET_BYTES_MAX: usize = 65_536;
 /// The file in systemd's credentials directory that holds the password.
 pub(super) const CREDENTIAL_FILE: &str = "redis_pw";
 
+/// The file in it that holds the API keys.
+pub(super) const API_KEY_CREDENTIAL: &str = "api_key";
+
 const TLS_FILE: Path = Path {
     allowed: "the path of a readable PEM file, at most 1048576 bytes",
 };
@@ -75,7 +78,7 @@ variables! {
         "File that holds the password, read again at every connect; one final newline is not part of it",
         empty_is_unset(), secrecy(Secrecy::PathOfSecret), also_called(&["REDIS_PASSWORD_FILE", "REDIS_PASS_FILE"]);
     CREDENTIALS_DIRECTORY: Path = Path { allowed: "the path of a folder" }, Redis, Unset("none"),
-        "Set by systemd (LoadCredential=redis_pw:...): the file redis_pw in it holds the password",
+        "Set by systemd (LoadCredential=): the file redis_pw in it holds the password, api_key the API keys",
         empty_is_unset();
     REDIS_TLS_ENABLED: Choice<bool> = Choice { options: &[("true", true), ("false", false)], any_case: false }, Redis, Value("false"),
         "TLS to Redis",
