@@ -7,7 +7,7 @@ mod supervisor;
 mod wiring;
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,20 +17,24 @@ use log::{error, info, warn};
 use crate::config::Loaded;
 use crate::config::settings::{HandlerChoice, Settings};
 use crate::domain::Millis;
-use crate::domain::health::{Observations, Phase};
+use crate::domain::health::{Activity, Loop, Observations, Phase};
+use crate::domain::supervision::Life;
 use crate::exit_status::ExitStatus;
 use crate::handlers::Handler;
 use crate::handlers::choice::{self, ChoiceError};
+use crate::http::app::health_limits;
 use crate::http::gate::{GateHandle, Reserved};
 use crate::redis_io::connection;
 use crate::redis_io::keys::Keys;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::logging::{self, LogHandle};
+use crate::runtime::service_manager::{self, ListenerError};
 use crate::runtime::shutdown::{ShutdownTrigger, shutdown_pair};
 use crate::runtime::thread::{EndReport, ThreadError, chain};
 use crate::threads::dispatcher::Control;
 use crate::threads::monitor::{self, MonitorParts};
+use crate::threads::notifier::{self, Notifier, NotifierParts};
 use crate::threads::shared::ReaderLine;
 use crate::threads::signals::{self, SignalEvent};
 use crate::threads::start::{Reached, reach_redis};
@@ -45,6 +49,12 @@ const NOT_STARTED: &str = "service could not be started";
 
 /// While starting, main looks this often whether the group is joined.
 const START_POLL: Duration = Duration::from_millis(20);
+
+/// Main looks around every [`supervisor::IDLE_WAIT`]; after so long without that something holds it up.
+const MAIN_STALL_AFTER: Duration = Duration::from_secs(15);
+
+/// What main itself does after the drain deadline takes no longer, lines and last word included.
+const LAST_STEPS: Duration = Duration::from_secs(5);
 
 /// The last lines get at most this long to reach standard output.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -96,6 +106,8 @@ impl Service {
             handler,
             application,
         } = self;
+        // First of all: descriptors that were handed to us are known by their numbers.
+        let given = service_manager::take_listener();
         let settings = Arc::new(loaded.settings);
         let (reports_tx, reports) = bounded(supervisor::REPORTS_MAX);
         let log = match logging::start(
@@ -127,7 +139,7 @@ impl Service {
             None => choice::chosen(&settings),
         };
         let status = match handler {
-            Ok(handler) => run_logged(&settings, &handler, reports_tx, reports),
+            Ok(handler) => run_logged(&settings, given, &handler, reports_tx, reports),
             Err(failure) => {
                 error!(target: CONTEXT, error = chain(&failure); "handler could not be made");
                 match failure {
@@ -148,6 +160,7 @@ fn flush(log: &LogHandle) {
 
 fn run_logged(
     settings: &Arc<Settings>,
+    given: Result<Option<TcpListener>, ListenerError>,
     handler: &Arc<dyn Handler>,
     reports_tx: Sender<EndReport>,
     reports: Receiver<EndReport>,
@@ -159,46 +172,73 @@ fn run_logged(
         Ok(registered) => registered,
         Err(failure) => return failed("signal handlers could not be registered", &failure),
     };
-    let status = match reserve_address(settings) {
-        Ok(reserved) => {
-            let supervisor = Supervisor::new(reports_tx, reports);
-            serve(
-                settings,
-                reserved,
-                handler,
-                supervisor,
-                &signals_rx,
-                started,
-            )
+    let (board, supervisor) = (Board::default(), Supervisor::new(reports_tx, reports));
+    let (notifier, parts) = notifier::pair(&board, health_limits(settings));
+    let status = match given {
+        Ok(given) => match reserve_address(settings, given) {
+            Ok(reserved) => {
+                let begun = Begun {
+                    settings: Arc::clone(settings),
+                    handler: Arc::clone(handler),
+                    board,
+                    supervisor,
+                    notifier: notifier.clone(),
+                    started,
+                };
+                begun.serve(reserved, parts, &signals_rx)
+            }
+            Err(failure) => failed(NOT_STARTED, failure.as_ref()),
+        },
+        Err(failure) => {
+            failed(NOT_STARTED, &failure);
+            ExitStatus::Configuration
         }
-        Err(failure) => failed(NOT_STARTED, failure.as_ref()),
     };
     registered.unregister();
     info!(target: CONTEXT, exitStatus = status.code(), uptimeMs = clock::now() - started; "stopped");
+    notifier.finish(status.meaning());
     status
 }
 
-/// Redis first, then everything else. The address is ours already, and answers only once Redis has been reached.
-fn serve(
-    settings: &Arc<Settings>,
-    reserved: Reserved,
-    handler: &Arc<dyn Handler>,
+/// What is there before Redis was reached.
+struct Begun {
+    settings: Arc<Settings>,
+    handler: Arc<dyn Handler>,
+    board: Board,
     supervisor: Supervisor,
-    signals: &Receiver<SignalEvent>,
+    notifier: Notifier,
     started: Millis,
-) -> ExitStatus {
-    let keys = Arc::new(Keys::new(
-        &settings.consumer.stream,
-        &settings.consumer.group,
-    ));
-    match reach_redis(settings, &keys, signals) {
-        Reached::Stopped => ExitStatus::Success,
-        Reached::GivenUp(status) => status,
-        Reached::Ready => {
-            match Running::start(settings, keys, reserved, handler, supervisor, started) {
+}
+
+impl Begun {
+    /// Redis first, then everything else. The address is ours already, and answers only once Redis has been reached.
+    fn serve(
+        mut self,
+        reserved: Reserved,
+        notifier: Option<NotifierParts>,
+        signals: &Receiver<SignalEvent>,
+    ) -> ExitStatus {
+        if let Some(parts) = notifier {
+            let maker = move || {
+                let parts = parts.clone();
+                move || notifier::run(&parts)
+            };
+            if let Err(failure) = self.supervisor.start_restartable(notifier::THREAD, maker) {
+                return failed(NOT_STARTED, &failure);
+            }
+        }
+        let settings = Arc::clone(&self.settings);
+        let keys = Arc::new(Keys::new(
+            &settings.consumer.stream,
+            &settings.consumer.group,
+        ));
+        match reach_redis(&settings, &keys, signals, &self.notifier) {
+            Reached::Stopped => ExitStatus::Success,
+            Reached::GivenUp(status) => status,
+            Reached::Ready => match Running::start(self, keys, reserved) {
                 Ok(running) => running.until_stopped(signals),
                 Err(failure) => failed(NOT_STARTED, failure.as_ref()),
-            }
+            },
         }
     }
 }
@@ -215,6 +255,7 @@ struct Running {
     handler: Arc<dyn Handler>,
     board: Board,
     supervisor: Supervisor,
+    notifier: Notifier,
     /// Ends reading.
     stop_reading: ShutdownTrigger,
     /// Ends writes over HTTP, the schedule and the publisher.
@@ -229,15 +270,16 @@ struct Running {
 }
 
 impl Running {
-    fn start(
-        settings: &Arc<Settings>,
-        keys: Arc<Keys>,
-        reserved: Reserved,
-        handler: &Arc<dyn Handler>,
-        mut supervisor: Supervisor,
-        started: Millis,
-    ) -> Result<Self, ThreadError> {
-        let board = Board::default();
+    fn start(begun: Begun, keys: Arc<Keys>, reserved: Reserved) -> Result<Self, ThreadError> {
+        let Begun {
+            settings,
+            handler,
+            board,
+            mut supervisor,
+            notifier,
+            started,
+        } = begun;
+        notifier.tell(Life::Joining);
         // Redis has just answered: health need not wait for the monitor's first look.
         let (now, unix_ms) = (clock::now(), clock::unix_ms());
         board.update(|observed| {
@@ -250,7 +292,7 @@ impl Running {
         let line = ReaderLine::default();
 
         let monitor = MonitorParts {
-            settings: Arc::clone(settings),
+            settings: Arc::clone(&settings),
             keys: Arc::clone(&keys),
             board: board.clone(),
             line: line.clone(),
@@ -261,9 +303,9 @@ impl Running {
             let parts = monitor.clone();
             move || monitor::run(parts)
         })?;
-        let publish_queue = start_publishing(settings, &keys, &mut supervisor, &writing)?;
+        let publish_queue = start_publishing(&settings, &keys, &mut supervisor, &writing)?;
         let (gate, address) = start_http(
-            settings,
+            &settings,
             reserved,
             &board,
             &mut supervisor,
@@ -273,20 +315,21 @@ impl Running {
         )?;
         info!(target: CONTEXT, port = address.port(), address:% = address.ip(); "listening");
         let control = start_consuming(
-            settings,
+            &settings,
             &keys,
             &board,
-            handler,
+            &handler,
             &mut supervisor,
             line,
             reading,
         )?;
         Ok(Self {
-            settings: Arc::clone(settings),
+            settings,
             keys,
-            handler: Arc::clone(handler),
+            handler,
             board,
             supervisor,
+            notifier,
             stop_reading,
             stop_writing,
             stop_monitor,
@@ -302,6 +345,8 @@ impl Running {
     fn until_stopped(mut self, signals: &Receiver<SignalEvent>) -> ExitStatus {
         let mut status = ExitStatus::Success;
         loop {
+            let limit = clock::millis(MAIN_STALL_AFTER);
+            self.board.beat(Loop::Main, Activity::Working, None, limit);
             self.announce();
             let wait = if self.announced {
                 supervisor::IDLE_WAIT
@@ -344,6 +389,7 @@ impl Running {
             return;
         };
         self.announced = true;
+        self.notifier.tell(Life::Running);
         let bounds = &self.settings.consumer;
         if bounds.stream_max_length.is_none() && bounds.stream_max_age.is_none() {
             warn!(target: CONTEXT, stream = self.keys.stream.as_str(); "stream is never trimmed: set STREAM_MAX_LENGTH or STREAM_MAX_AGE_MS, or trim it elsewhere");
@@ -364,6 +410,8 @@ impl Running {
         let deadline = clock::now() + clock::millis(self.settings.shutdown_timeout);
         self.board
             .update(|observed| observed.phase = Phase::Draining);
+        let until = deadline + clock::millis(LAST_STEPS);
+        self.notifier.tell(Life::Stopping { until });
         // Load balancers need time to see that we are not ready.
         self.supervisor
             .linger(signals, self.settings.shutdown_delay);
@@ -393,7 +441,7 @@ impl Running {
             );
         } else {
             warn!(
-                target: "shutdown", threads:serde = self.supervisor.running(), handled = observed.handled,
+                target: "shutdown", threads:serde = self.supervisor.running_but(notifier::THREAD), handled = observed.handled,
                 released = observed.released, stillPending = observed.held;
                 "drain deadline passed; what is unsettled stays pending for the next consumer"
             );

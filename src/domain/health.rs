@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, VecDeque};
 use super::Millis;
 
 mod assess;
+mod progress;
 
 pub use assess::{
     Dependency, HealthLimits, HealthReport, LAST_OK_MAX_MS, PING_PENDING_MAX_MS, Status, assess,
 };
+pub use progress::stalled;
 
 /// How far the service is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -123,6 +125,20 @@ pub enum Loop {
     Dispatcher,
     /// Writes to the pending list.
     Settler,
+    /// Waits for signals and for the ends of threads. Readiness does not depend on it; the watchdog of the service manager does.
+    Main,
+}
+
+impl Loop {
+    /// The name of its thread.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Dispatcher => "dispatcher",
+            Self::Settler => "settler",
+            Self::Main => "main",
+        }
+    }
 }
 
 /// One loop's last sign of life.

@@ -34,6 +34,7 @@ use crate::config::table;
 use crate::config::variable::Secrecy;
 use crate::domain::event::Event;
 use crate::domain::event_json::event_json;
+use crate::runtime::service_manager;
 use group::Group;
 use output::{Captured, Limits, Source};
 use talk::{Ending, Stop, Talk, Times};
@@ -74,7 +75,7 @@ pub struct CommandHandler {
     line: CommandLine,
     stream: String,
     timeout: Duration,
-    /// What the program does not get: secrets of weir, and old values of what is set for it.
+    /// What the program does not get: secrets of weir, what its service manager tells it, and old values of what is set for the program.
     removed: Vec<&'static str>,
     stopping: AtomicBool,
     /// Readable once calls shall end; never read, so it wakes every worker.
@@ -100,7 +101,10 @@ impl CommandHandler {
             line: line.clone(),
             stream: settings.consumer.stream.clone(),
             timeout: settings.handler.timeout,
-            removed: secrets.chain(VARIABLES).collect(),
+            removed: secrets
+                .chain(VARIABLES)
+                .chain(service_manager::VARIABLES)
+                .collect(),
             stopping: AtomicBool::new(false),
             stop: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             stuck: Mutex::default(),

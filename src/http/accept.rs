@@ -9,15 +9,23 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections the kernel completes before we accept them. Bursts of thousands were seen to overflow 128, which costs an honest
 /// client a second (its SYN is sent again); the kernel cuts this to `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
-/// The public address, where nobody is answered yet: clients are refused as if we were not there.
+/// The public address, where nobody is answered yet.
 #[derive(Debug)]
-pub struct Reserved(Socket);
+pub struct Reserved(Door);
+
+#[derive(Debug)]
+enum Door {
+    /// Bound by us: clients are refused as if we were not there.
+    Bound(Socket),
+    /// Opened by somebody else, who handed it to us: clients wait.
+    Open(std::net::TcpListener),
+}
 
 /// Binds the public address. `TCP_NODELAY` is set on it because accepted sockets inherit it on Linux: no answer waits for an
 /// acknowledgement (44 ms, measured), at no cost per connection.
@@ -39,7 +47,17 @@ pub fn reserve(address: SocketAddr) -> io::Result<Reserved> {
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    Ok(Reserved(socket))
+    Ok(Reserved(Door::Bound(socket)))
+}
+
+/// Takes a socket that listens already, from a service manager. It says itself how many clients may wait at it.
+///
+/// # Errors
+/// When the system refuses `TCP_NODELAY`, see [`reserve`].
+pub fn take_over(listener: std::net::TcpListener) -> io::Result<Reserved> {
+    SockRef::from(&listener).set_tcp_nodelay(true)?;
+    listener.set_nonblocking(true)?;
+    Ok(Reserved(Door::Open(listener)))
 }
 
 impl Reserved {
@@ -48,8 +66,13 @@ impl Reserved {
     /// # Errors
     /// When another one that had bound the address in the same moment was quicker.
     pub fn listen(self) -> io::Result<std::net::TcpListener> {
-        self.0.listen(BACKLOG)?;
-        Ok(self.0.into())
+        match self.0 {
+            Door::Bound(socket) => {
+                socket.listen(BACKLOG)?;
+                Ok(socket.into())
+            }
+            Door::Open(listener) => Ok(listener),
+        }
     }
 }
 
@@ -192,10 +215,35 @@ mod tests {
         assert!(stream.nodelay().expect("an option of the socket"));
         assert!(matches!(listener.accept(), Accepted::Nobody));
     }
+
+    #[test]
+    fn a_socket_that_was_handed_over_keeps_its_clients_and_gets_our_options() {
+        let given = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("loopback can be bound");
+        let address = given.local_addr().expect("it is bound");
+        // Those who came before have the options the socket had then; weir.socket sets this one as well.
+        let _early = std::net::TcpStream::connect(address).expect("it listens already");
+        let listener = take_over(given)
+            .and_then(Reserved::listen)
+            .expect("a socket");
+        let _late = std::net::TcpStream::connect(address).expect("it listens");
+        let mut listener = Listener::new(listener).expect("a spare can be opened");
+        let Accepted::Newcomer(..) = listener.accept() else {
+            panic!("the early client has waited");
+        };
+        let Accepted::Newcomer(late, _) = listener.accept() else {
+            panic!("the late client waits");
+        };
+        assert!(late.nodelay().expect("an option of the socket"));
+        assert!(matches!(listener.accept(), Accepted::Nobody));
+    }
+
     #[test]
     fn a_reserved_address_refuses_clients_until_it_listens_and_then_nobody_else_can_have_it() {
         let reserved = reserve(([127, 0, 0, 1], 0).into()).expect("loopback can be bound");
-        let address = reserved.0.local_addr().expect("it is bound");
+        let Door::Bound(socket) = &reserved.0 else {
+            panic!("nobody handed it to us");
+        };
+        let address = socket.local_addr().expect("it is bound");
         let address = address.as_socket().expect("an IP address");
         let refused = std::net::TcpStream::connect(address).expect_err("nobody listens");
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);

@@ -129,6 +129,15 @@ impl fmt::Debug for App {
     }
 }
 
+/// What health is measured by, from the settings.
+pub fn health_limits(settings: &Settings) -> HealthLimits {
+    HealthLimits {
+        degraded_window: clock::millis(settings.delivery.degraded_window),
+        lag_warn: settings.delivery.lag_warn,
+        dead_letter_max_length: settings.delivery.dead_letter_max_length,
+    }
+}
+
 impl App {
     /// The application of a service that began at `started`.
     pub fn new(
@@ -144,11 +153,7 @@ impl App {
             timezone: settings.log.timezone.clone(),
             stream: settings.consumer.stream.clone(),
             group: settings.consumer.group.clone(),
-            health_limits: HealthLimits {
-                degraded_window: clock::millis(settings.delivery.degraded_window),
-                lag_warn: settings.delivery.lag_warn,
-                dead_letter_max_length: settings.delivery.dead_letter_max_length,
-            },
+            health_limits: health_limits(settings),
             event_max_bytes: settings.delivery.event_max_bytes,
             access: Access::new(&settings.publishing),
             idempotency_ttl: settings.publishing.idempotency_ttl,

@@ -27,7 +27,7 @@ use super::limits::GateLimits;
 use super::places::Places;
 use super::route::Judgement;
 
-pub use super::accept::{Reserved, reserve};
+pub use super::accept::{Reserved, reserve, take_over};
 pub use super::handle::GateHandle;
 
 /// The context of the gate's log lines.

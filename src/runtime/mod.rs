@@ -4,5 +4,6 @@ pub mod board;
 pub mod clock;
 pub mod container_name;
 pub mod logging;
+pub mod service_manager;
 pub mod shutdown;
 pub mod thread;

@@ -20,8 +20,8 @@ const CONTEXT: &str = "main";
 /// Room for end reports: more than there are threads, so that none waits with its last word.
 pub(super) const REPORTS_MAX: usize = 512;
 
-/// Main looks around at least this often.
-pub(super) const IDLE_WAIT: Duration = Duration::from_mins(1);
+/// Main looks around at least this often, so that a watchdog can tell that it lives.
+pub(super) const IDLE_WAIT: Duration = Duration::from_secs(5);
 
 /// One thread that would have to be started again for this many times within [`RESTART_WINDOW_MS`] ends the process (contract).
 const RESTARTS_MAX: usize = 3;
@@ -185,6 +185,13 @@ impl Supervisor {
     /// The threads that still run.
     pub(super) fn running(&self) -> Vec<&str> {
         self.running.iter().map(String::as_str).collect()
+    }
+
+    /// The threads that still run, without the one that is to run to the end.
+    pub(super) fn running_but(&self, last: &str) -> Vec<&str> {
+        let mut running = self.running();
+        running.retain(|name| *name != last);
+        running
     }
 
     fn spawn(&mut self, name: &str, body: Body) -> io::Result<()> {

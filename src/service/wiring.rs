@@ -1,10 +1,10 @@
 //! Which thread gets which channel ends: the picture of the threads, in code.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use crossbeam_channel::{Sender, bounded};
-use log::info;
+use log::{info, warn};
 
 use super::supervisor::Supervisor;
 use crate::config::settings::Settings;
@@ -14,7 +14,7 @@ use crate::domain::lanes::{LANE_HELD_MAX, LaneLimits, PARKED_MAX};
 use crate::domain::schedule::Schedule;
 use crate::handlers::Handler;
 use crate::http::app::App;
-use crate::http::gate::{Gate, GateHandle, Reserved, reserve};
+use crate::http::gate::{Gate, GateHandle, Reserved, reserve, take_over};
 use crate::http::limits::GateLimits;
 use crate::http::{respond, route};
 use crate::redis_io::keys::Keys;
@@ -29,6 +29,8 @@ use crate::threads::reader::{self, ReaderParts};
 use crate::threads::settler::{self, SettlerParts};
 use crate::threads::shared::{GroupMemory, ReaderLine};
 use crate::threads::{http, publisher, scheduler, worker};
+
+const CONTEXT: &str = "main";
 
 /// Messages of the settler that wait for the dispatcher; it may block, so this is only smoothing.
 const FROM_SETTLER_MAX: usize = 64;
@@ -68,8 +70,23 @@ pub(super) fn start_publishing(
     Ok(queue)
 }
 
-/// Binds the address HTTP will listen at: whether it can be had shows before anything is written to Redis.
-pub(super) fn reserve_address(settings: &Settings) -> Result<Reserved, ThreadError> {
+/// Binds the address HTTP will listen at, unless a socket was handed to us: whether it can be had shows before anything is written to
+/// Redis.
+pub(super) fn reserve_address(
+    settings: &Settings,
+    given: Option<TcpListener>,
+) -> Result<Reserved, ThreadError> {
+    if let Some(listener) = given {
+        let address = listener.local_addr()?;
+        info!(target: CONTEXT, port = address.port(), address:% = address.ip(); "listening socket comes from the service manager");
+        if address.port() != settings.http.port {
+            warn!(
+                target: CONTEXT, port = address.port(), servicePort = settings.http.port;
+                "SERVICE_PORT has no effect, and weir healthcheck asks there: set it to the socket's port"
+            );
+        }
+        return Ok(take_over(listener)?);
+    }
     let wanted = SocketAddr::new(settings.http.bind, settings.http.port);
     Ok(reserve(wanted)
         .map_err(|failure| format!("listen on {wanted} (BIND_ADDRESS, SERVICE_PORT): {failure}"))?)

@@ -3,6 +3,7 @@
 pub mod dispatcher;
 pub mod http;
 pub mod monitor;
+pub mod notifier;
 pub mod publisher;
 pub mod reader;
 mod repair;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, after, bounded, select};
 use log::{error, info, warn};
 
+use super::notifier::Notifier;
 use super::signals::SignalEvent;
-use crate::config::settings::{GroupStart, Settings};
+use crate::config::settings::{GroupStart, RedisSettings, Settings};
 use crate::domain::Millis;
+use crate::domain::supervision::Life;
 use crate::exit_status::ExitStatus;
 use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
@@ -40,6 +42,7 @@ pub fn reach_redis(
     settings: &Arc<Settings>,
     keys: &Arc<Keys>,
     signals: &Receiver<SignalEvent>,
+    notifier: &Notifier,
 ) -> Reached {
     let attempts = settings.start.attempts;
     let mut watch = Watch {
@@ -49,6 +52,13 @@ pub fn reach_redis(
         reason: None,
     };
     for attempt in 1..=attempts {
+        let delay = settings.start.delay_after(attempt);
+        let until = clock::now() + clock::millis(attempt_max(&settings.redis) + delay);
+        notifier.tell(Life::Starting {
+            attempt,
+            attempts,
+            until,
+        });
         info!(target: CONTEXT, attempt, maxRetries = attempts, address:% = settings.redis.address; "Connection attempt {attempt}/{attempts}");
         let answer = match begin_attempt(settings, keys) {
             Ok(answer) => answer,
@@ -62,7 +72,7 @@ pub fn reach_redis(
             Waited::For(Err(error)) => error,
             Waited::Ended(end) => return end,
         };
-        let (reason, delay) = (error.reason().code(), settings.start.delay_after(attempt));
+        let reason = error.reason().code();
         warn!(
             target: CONTEXT, attempt, maxRetries = attempts, reason, error:% = error, delayMs = clock::millis(delay);
             "Connection attempt {attempt}/{attempts} failed"
@@ -79,6 +89,17 @@ pub fn reach_redis(
     }
     warn!(target: CONTEXT, attempts; "redis could not be reached");
     Reached::GivenUp(ExitStatus::Unavailable)
+}
+
+/// Commands of an attempt that wait for a reply, more than there are.
+const REPLIES_MAX: u32 = 32;
+
+/// Looking up a host name may take this long when name servers do not answer: twice resolv.conf's 5 s for each of three.
+const LOOK_UP_MAX: Duration = Duration::from_secs(30);
+
+/// The longest time an attempt may take, for a service manager that would otherwise lose its patience. The host may have two addresses.
+fn attempt_max(redis: &RedisSettings) -> Duration {
+    LOOK_UP_MAX + 2 * redis.connect_timeout + REPLIES_MAX * redis.reply_timeout
 }
 
 /// Once Redis has been away this long, one WARN in such a time says so, milliseconds (contract).

@@ -40,6 +40,7 @@ mod refusals;
 mod rights;
 mod schedules;
 mod scripts;
+mod service_manager;
 mod settler;
 mod shutdown;
 mod start;

@@ -59,11 +59,22 @@ fn context<'r>(record: &Record<'r>) -> &'r str {
     escape::prefix(shown.unwrap_or(target), NAME_BYTES_MAX)
 }
 
+/// What a line wears for whoever reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dress {
+    /// Nothing.
+    Plain,
+    /// A colour for the level.
+    Colour,
+    /// The level in front as the journal understands it, `<4>`: it takes it off and files the line under that priority.
+    Priority,
+}
+
 /// The formatter's settings.
 #[derive(Debug)]
 pub(super) struct Layout {
     format: LogFormat,
-    colour: bool,
+    dress: Dress,
     zone: TimeZone,
     masking: Masking,
     /// `"service":"...","environment":"...","context":` of the JSON format.
@@ -71,7 +82,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn new(settings: &LogSettings, service: &ServiceIdentity, colour: bool) -> Self {
+    pub(super) fn new(settings: &LogSettings, service: &ServiceIdentity, dress: Dress) -> Self {
         let mut identity = String::from("\"service\":");
         push_json_string(&mut identity, escape::prefix(&service.name, NAME_BYTES_MAX));
         identity.push_str(",\"environment\":");
@@ -82,7 +93,7 @@ impl Layout {
         identity.push_str(",\"context\":");
         Self {
             format: settings.format,
-            colour,
+            dress,
             zone: settings.timezone.clone(),
             masking: Masking {
                 aggregate_ids: match settings.aggregate_id {
@@ -136,15 +147,18 @@ impl Layout {
     fn head(&self, level: Level, context: &str, message: &str) -> String {
         let time = timestamp::format(clock::unix_ms(), &self.zone);
         let mut out = String::with_capacity(256);
+        if self.dress == Dress::Priority {
+            out.push_str(priority(level));
+        }
         match self.format {
             LogFormat::Text => {
                 out.push_str(&time);
                 out.push(' ');
-                if self.colour {
+                if self.dress == Dress::Colour {
                     out.push_str(colour(level));
                 }
                 out.push_str(padded(level));
-                if self.colour {
+                if self.dress == Dress::Colour {
                     out.push_str(COLOUR_END);
                 }
                 out.push_str(" [");
@@ -344,6 +358,16 @@ fn cut(text: &str) -> Cow<'_, str> {
         Cow::Borrowed(text)
     } else {
         Cow::Owned(format!("{shown}...[cut]"))
+    }
+}
+
+/// The level as syslog numbers it, for the journal.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::Error => "<3>",
+        Level::Warn => "<4>",
+        Level::Info => "<6>",
+        Level::Debug | Level::Trace => "<7>",
     }
 }
 

@@ -21,9 +21,10 @@ use crossbeam_channel::Sender;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::settings::{LogFormat, LogSettings, ServiceIdentity};
+use crate::runtime::service_manager;
 use crate::runtime::thread::{EndReport, panic_message, spawn};
 
-use layout::Layout;
+use layout::{Dress, Layout};
 use queue::Queue;
 use writer::Writer;
 
@@ -109,6 +110,13 @@ pub fn start(
         && stdout.is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|value| value != "dumb");
+    let dress = if colour {
+        Dress::Colour
+    } else if service_manager::is_journal(&stdout) {
+        Dress::Priority
+    } else {
+        Dress::Plain
+    };
     // A file of its own: no lock that a `print!` elsewhere would have to wait for, no second buffer.
     let output: Box<dyn Write + Send> = match stdout.as_fd().try_clone_to_owned() {
         Ok(descriptor) => Box::new(File::from(descriptor)),
@@ -117,7 +125,7 @@ pub fn start(
     let (mut logger, handle) = pipeline(
         settings,
         service,
-        colour,
+        dress,
         output,
         &DROPPED,
         writer::Pace::default(),
@@ -134,13 +142,13 @@ pub fn start(
 fn pipeline(
     settings: &LogSettings,
     service: &ServiceIdentity,
-    colour: bool,
+    dress: Dress,
     output: Box<dyn Write + Send>,
     dropped: &'static AtomicU64,
     pace: writer::Pace,
     reports: Sender<EndReport>,
 ) -> Result<(Logger, LogHandle), StartError> {
-    let layout = Arc::new(Layout::new(settings, service, colour));
+    let layout = Arc::new(Layout::new(settings, service, dress));
     let (queue, items) = Queue::new(dropped);
     let writer = Writer::new(items, output, Arc::clone(&layout), pace);
     spawn(THREAD, reports, move || {

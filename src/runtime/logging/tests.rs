@@ -100,7 +100,7 @@ fn aggregate_ids_appear_as_configured() {
             aggregate_id,
             ..settings(LogFormat::Text, LevelFilter::Info)
         };
-        let log = fixture_with(&settings, false, SLOW);
+        let log = fixture_with(&settings, Dress::Plain, SLOW);
         let fields = [("aggregateId", "order-1".to_value()), ("n", 1.to_value())];
         log.log(Level::Info, "main", "x", &fields);
         assert!(log.lines()[0].ends_with(expected));
@@ -188,7 +188,11 @@ fn lines_below_the_level_are_not_even_formatted() {
             panic!("formatted")
         }
     }
-    let log = fixture_with(&settings(LogFormat::Text, LevelFilter::Info), false, SLOW);
+    let log = fixture_with(
+        &settings(LogFormat::Text, LevelFilter::Info),
+        Dress::Plain,
+        SLOW,
+    );
     let record = |level, module| {
         let record = Record::builder()
             .level(level)
@@ -209,9 +213,36 @@ fn lines_below_the_level_are_not_even_formatted() {
 
 #[test]
 fn colour_touches_the_level_and_nothing_else() {
-    let log = fixture_with(&settings(LogFormat::Text, LevelFilter::Info), true, SLOW);
+    let log = fixture_with(
+        &settings(LogFormat::Text, LevelFilter::Info),
+        Dress::Colour,
+        SLOW,
+    );
     log.log(Level::Error, "main", "x", &[]);
     assert_eq!(body(&log.lines()[0]), "\u{1b}[31mERROR\u{1b}[0m [main] x");
+}
+
+#[test]
+fn the_journal_gets_the_level_in_front_of_both_formats_and_of_lines_of_the_log_itself() {
+    for (format, begin) in [(LogFormat::Text, "20"), (LogFormat::Json, "{\"timestamp\"")] {
+        let log = fixture_with(&settings(format, LevelFilter::Debug), Dress::Priority, SLOW);
+        for level in [
+            Level::Error,
+            Level::Warn,
+            Level::Warn,
+            Level::Info,
+            Level::Debug,
+        ] {
+            log.log(level, "main", "x", &[]);
+        }
+        let lines = log.lines();
+        let expected = ["<3>", "<4>", "<4>", "<6>", "<7>"];
+        assert_eq!(lines.len(), expected.len(), "{lines:?}");
+        assert!(lines[2].contains("last line repeated"), "{lines:?}");
+        for (line, priority) in lines.iter().zip(expected) {
+            assert!(line.starts_with(&format!("{priority}{begin}")), "{line}");
+        }
+    }
 }
 
 #[test]
@@ -241,7 +272,11 @@ fn repeats_are_summed_up_after_a_while_although_nobody_logs() {
         repeat: Duration::from_millis(200),
         drops: Duration::ZERO,
     };
-    let log = fixture_with(&settings(LogFormat::Text, LevelFilter::Info), false, pace);
+    let log = fixture_with(
+        &settings(LogFormat::Text, LevelFilter::Info),
+        Dress::Plain,
+        pace,
+    );
     log.log(Level::Warn, "monitor", "same", &[]);
     log.log(Level::Warn, "monitor", "same", &[]);
     let deadline = Instant::now() + PATIENCE;

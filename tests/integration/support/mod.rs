@@ -6,6 +6,7 @@ pub mod certs;
 pub mod hostile;
 pub mod http;
 pub mod http_client;
+pub mod manager;
 pub mod ports;
 pub mod process;
 pub mod proxy;

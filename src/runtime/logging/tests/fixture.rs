@@ -87,7 +87,7 @@ pub(super) fn settings(format: LogFormat, level: LevelFilter) -> LogSettings {
     }
 }
 
-pub(super) fn fixture_with(settings: &LogSettings, colour: bool, pace: writer::Pace) -> Fixture {
+pub(super) fn fixture_with(settings: &LogSettings, dress: Dress, pace: writer::Pace) -> Fixture {
     let service = ServiceIdentity {
         name: "orders".to_owned(),
         version: "1.0.0".to_owned(),
@@ -99,7 +99,7 @@ pub(super) fn fixture_with(settings: &LogSettings, colour: bool, pace: writer::P
     let (logger, handle) = pipeline(
         settings,
         &service,
-        colour,
+        dress,
         Box::new(output.clone()),
         dropped,
         pace,
@@ -116,7 +116,7 @@ pub(super) fn fixture_with(settings: &LogSettings, colour: bool, pace: writer::P
 }
 
 pub(super) fn fixture(format: LogFormat) -> Fixture {
-    fixture_with(&settings(format, LevelFilter::Debug), false, SLOW)
+    fixture_with(&settings(format, LevelFilter::Debug), Dress::Plain, SLOW)
 }
 
 pub(super) type Pair<'a> = (&'a str, log::kv::Value<'a>);
