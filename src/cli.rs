@@ -18,6 +18,7 @@ use crate::config::document::{effective_text, help_text};
 use crate::config::{self, Loaded, Origin};
 use crate::exit_status::ExitStatus;
 use crate::runtime::clock;
+use crate::runtime::service_manager;
 
 pub use arguments::{Command, UsageError, parse};
 
@@ -96,7 +97,16 @@ fn answer(
 
 /// Writes a message; when even that fails there is nobody left to tell.
 fn complain(err: &mut dyn io::Write, text: &str) {
-    let _ = writeln!(err, "weir: {text}");
+    // Each line becomes an entry of the journal, and is filed by the level in front of it.
+    let mark = if service_manager::is_journal(io::stderr()) {
+        "<3>"
+    } else {
+        ""
+    };
+    let text = format!("weir: {text}");
+    for line in text.lines() {
+        let _ = writeln!(err, "{mark}{line}");
+    }
 }
 
 /// Name, version and what it was built for.

@@ -21,7 +21,7 @@ pub enum Life {
     },
     /// Redis was reached; the consumer joins its group, however long that takes.
     Joining,
-    /// At work.
+    /// The group is joined. The start is complete with the first moment of readiness.
     Running,
     /// A stop was begun.
     Stopping {
@@ -62,6 +62,9 @@ const FIGURES_EVERY_MS: Millis = 10_000;
 /// The board is looked at this often, milliseconds, or four times as often as the watchdog bites, if that is more.
 const LOOK_EVERY_MS: Millis = 1_000;
 
+/// The board is looked at this often, milliseconds, while readiness is awaited: somebody waits for it with the next unit to start.
+const LOOK_JOINING_MS: Millis = 20;
+
 /// The shortest time between two looks, milliseconds, whatever the watchdog asks for.
 const LOOK_MIN_MS: Millis = 10;
 
@@ -96,6 +99,9 @@ impl Teller {
 
     /// How long to wait for the next look, when nothing happens before.
     pub fn pause(&self) -> Millis {
+        if !self.ready && matches!(self.life, Some(Life::Joining | Life::Running)) {
+            return LOOK_JOINING_MS;
+        }
         let often = self.watchdog.map_or(LOOK_EVERY_MS, |period| period / 4);
         often.clamp(LOOK_MIN_MS, LOOK_EVERY_MS)
     }
@@ -115,7 +121,8 @@ impl Teller {
             self.life = Some(life);
             self.extended = None;
         }
-        if life == Life::Running && !self.ready {
+        // Joined, and all loops have been heard of: from here on health answers so, too.
+        if life == Life::Running && report.ready && !self.ready {
             self.ready = true;
             notices.push(Notice::Ready);
         }
@@ -126,7 +133,8 @@ impl Teller {
         let patience = match life {
             Life::Starting { until, .. } | Life::Stopping { until } => now < until,
             Life::Joining => stalled.is_none(),
-            Life::Running | Life::Ended(_) => false,
+            Life::Running => !self.ready && stalled.is_none(),
+            Life::Ended(_) => false,
         };
         if patience && is_due(self.extended, EXTEND_EVERY_MS, now) {
             self.extended = Some(now);
@@ -149,21 +157,21 @@ impl Teller {
         notices
     }
 
-    fn status(&mut self, line: Line, life: Life, now: Millis) -> Option<Notice> {
+    fn status(&mut self, text: Line, life: Life, now: Millis) -> Option<Notice> {
         let due = match &self.shown {
             None => true,
-            Some((_, shown)) if *shown == line => false,
+            Some((_, shown)) if *shown == text => false,
             // The last word is not kept back.
             Some(_) if matches!(life, Life::Ended(_)) => true,
-            Some((at, shown)) if shown.state != line.state => {
+            Some((at, shown)) if shown.state != text.state => {
                 is_due(Some(*at), STATE_EVERY_MS, now)
             }
             Some((at, _)) => is_due(Some(*at), FIGURES_EVERY_MS, now),
         };
         due.then(|| {
-            let text = format!("{}{}", line.state, line.figures);
-            self.shown = Some((now, line));
-            Notice::Status(text)
+            let whole = format!("{}{}", text.state, text.figures);
+            self.shown = Some((now, text));
+            Notice::Status(whole)
         })
     }
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::manager::{Manager, activated};
 use crate::support::test_service::ServiceOptions;
-use crate::support::{TestRedis, TestService, http, ports};
+use crate::support::{TestRedis, TestService, http, ports, wait_until};
 
 /// Longest wait for something to happen on a loaded machine.
 const SOON: Duration = Duration::from_secs(20);
@@ -174,8 +174,9 @@ fn a_socket_that_was_handed_over_is_listened_at() {
     });
     // A client that comes before the service is ready waits in the queue of the socket instead of being refused.
     assert_eq!(http::get(port, "/health/live").status, 200);
-    service.wait_for_line("running", SOON, |line| line.message() == "running");
-    assert_eq!(http::get(port, "/health/ready").status, 200);
+    wait_until("ready", SOON, || {
+        http::status(port, "/health/ready") == Some(200)
+    });
     service.terminate().expect(0);
 }
 

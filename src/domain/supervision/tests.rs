@@ -105,6 +105,34 @@ fn a_life_from_start_to_end_is_told_in_order() {
 }
 
 #[test]
+fn the_start_is_complete_when_health_says_ready_for_the_first_time() {
+    let mut teller = Teller::new(None);
+    let mut observed = at_work(0);
+    let reader = observed.loops.remove(&Loop::Reader).unwrap();
+    assert_eq!(
+        tell(&mut teller, Life::Running, &observed, 0),
+        [
+            Notice::Extend(EXTEND_BY_MS),
+            status("not ready: starting; held 0, handled 0")
+        ]
+    );
+    assert_eq!(teller.pause(), LOOK_JOINING_MS);
+    observed.loops.insert(Loop::Reader, reader);
+    assert_eq!(
+        tell(&mut teller, Life::Running, &observed, 1_000),
+        [Notice::Ready, status("ready; held 0, handled 0")]
+    );
+    assert_eq!(teller.pause(), LOOK_EVERY_MS);
+    // Once is enough, whatever becomes of Redis.
+    observed.redis.reason = Some(Reason::RedisUnreachable);
+    let notices = tell(&mut teller, Life::Running, &observed, 2_000);
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    observed.redis.reason = None;
+    let notices = tell(&mut teller, Life::Running, &observed, 2_500);
+    assert_eq!(notices, []);
+}
+
+#[test]
 fn a_start_that_was_given_up_is_told_as_its_end() {
     let mut teller = Teller::new(Some(10_000));
     assert_eq!(
