@@ -22,7 +22,6 @@ use crate::domain::supervision::Life;
 use crate::exit_status::ExitStatus;
 use crate::handlers::Handler;
 use crate::handlers::choice::{self, ChoiceError};
-use crate::http::app::health_limits;
 use crate::http::gate::{GateHandle, Reserved};
 use crate::redis_io::connection;
 use crate::redis_io::keys::Keys;
@@ -34,13 +33,13 @@ use crate::runtime::shutdown::{ShutdownTrigger, shutdown_pair};
 use crate::runtime::thread::{EndReport, ThreadError, chain};
 use crate::threads::dispatcher::Control;
 use crate::threads::monitor::{self, MonitorParts};
-use crate::threads::notifier::{self, Notifier, NotifierParts};
+use crate::threads::notifier::{self, Notifier};
 use crate::threads::shared::ReaderLine;
 use crate::threads::signals::{self, SignalEvent};
 use crate::threads::start::{Reached, reach_redis};
 use calls::{Calls, tend};
 use supervisor::{Supervisor, Unasked};
-use wiring::{reserve_address, start_consuming, start_http, start_publishing};
+use wiring::{reserve_address, start_consuming, start_http, start_notifier, start_publishing};
 
 const CONTEXT: &str = "main";
 
@@ -172,32 +171,41 @@ fn run_logged(
         Ok(registered) => registered,
         Err(failure) => return failed("signal handlers could not be registered", &failure),
     };
-    let (board, supervisor) = (Board::default(), Supervisor::new(reports_tx, reports));
-    let (notifier, parts) = notifier::pair(&board, health_limits(settings));
-    let status = match given {
-        Ok(given) => match reserve_address(settings, given) {
-            Ok(reserved) => {
-                let begun = Begun {
-                    settings: Arc::clone(settings),
-                    handler: Arc::clone(handler),
-                    board,
-                    supervisor,
-                    notifier: notifier.clone(),
-                    started,
-                };
-                begun.serve(reserved, parts, &signals_rx)
-            }
-            Err(failure) => failed(NOT_STARTED, failure.as_ref()),
-        },
-        Err(failure) => {
-            failed(NOT_STARTED, &failure);
-            ExitStatus::Configuration
+    let (board, mut supervisor) = (Board::default(), Supervisor::new(reports_tx, reports));
+    let notifier = match start_notifier(settings, &board, &mut supervisor) {
+        Ok(notifier) => notifier,
+        Err(failure) => return failed(NOT_STARTED, failure.as_ref()),
+    };
+    let status = match door(settings, given) {
+        Ok(reserved) => {
+            let begun = Begun {
+                settings: Arc::clone(settings),
+                handler: Arc::clone(handler),
+                board,
+                supervisor,
+                notifier: notifier.clone(),
+                started,
+            };
+            begun.serve(reserved, &signals_rx)
         }
+        Err(status) => status,
     };
     registered.unregister();
     info!(target: CONTEXT, exitStatus = status.code(), uptimeMs = clock::now() - started; "stopped");
     notifier.finish(status.meaning());
     status
+}
+
+/// The address at which HTTP will be served, or the status with which the start fails.
+fn door(
+    settings: &Settings,
+    given: Result<Option<TcpListener>, ListenerError>,
+) -> Result<Reserved, ExitStatus> {
+    let given = given.map_err(|failure| {
+        failed(NOT_STARTED, &failure);
+        ExitStatus::Configuration
+    })?;
+    reserve_address(settings, given).map_err(|failure| failed(NOT_STARTED, failure.as_ref()))
 }
 
 /// What is there before Redis was reached.
@@ -212,21 +220,7 @@ struct Begun {
 
 impl Begun {
     /// Redis first, then everything else. The address is ours already, and answers only once Redis has been reached.
-    fn serve(
-        mut self,
-        reserved: Reserved,
-        notifier: Option<NotifierParts>,
-        signals: &Receiver<SignalEvent>,
-    ) -> ExitStatus {
-        if let Some(parts) = notifier {
-            let maker = move || {
-                let parts = parts.clone();
-                move || notifier::run(&parts)
-            };
-            if let Err(failure) = self.supervisor.start_restartable(notifier::THREAD, maker) {
-                return failed(NOT_STARTED, &failure);
-            }
-        }
+    fn serve(self, reserved: Reserved, signals: &Receiver<SignalEvent>) -> ExitStatus {
         let settings = Arc::clone(&self.settings);
         let keys = Arc::new(Keys::new(
             &settings.consumer.stream,

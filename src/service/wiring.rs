@@ -13,7 +13,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::lanes::{LANE_HELD_MAX, LaneLimits, PARKED_MAX};
 use crate::domain::schedule::Schedule;
 use crate::handlers::Handler;
-use crate::http::app::App;
+use crate::http::app::{App, health_limits};
 use crate::http::gate::{Gate, GateHandle, Reserved, reserve, take_over};
 use crate::http::limits::GateLimits;
 use crate::http::{respond, route};
@@ -25,6 +25,7 @@ use crate::runtime::container_name::{self, Roots};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::thread::ThreadError;
 use crate::threads::dispatcher::{self, Control, DispatcherParts};
+use crate::threads::notifier::{self, Notifier};
 use crate::threads::reader::{self, ReaderParts};
 use crate::threads::settler::{self, SettlerParts};
 use crate::threads::shared::{GroupMemory, ReaderLine};
@@ -40,6 +41,22 @@ const ORDERS_MAX: usize = 1_024;
 
 /// Descriptors kept for Redis connections, log, signals, files: what the gate must not use up.
 const DESCRIPTOR_RESERVE: usize = 64;
+
+/// Whoever tells the service manager how we are, if there is one to be told.
+pub(super) fn start_notifier(
+    settings: &Settings,
+    board: &Board,
+    supervisor: &mut Supervisor,
+) -> Result<Notifier, ThreadError> {
+    let (notifier, parts) = notifier::pair(board, health_limits(settings));
+    if let Some(parts) = parts {
+        supervisor.start_restartable(notifier::THREAD, move || {
+            let parts = parts.clone();
+            move || notifier::run(&parts)
+        })?;
+    }
+    Ok(notifier)
+}
 
 /// The publisher and the schedule; answers the way into the publisher's queue.
 pub(super) fn start_publishing(

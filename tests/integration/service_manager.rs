@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::manager::{Manager, activated};
-use crate::support::test_service::ServiceOptions;
 use crate::support::{TestRedis, TestService, http, ports, wait_until};
 
 /// Longest wait for something to happen on a loaded machine.
@@ -183,17 +182,15 @@ fn a_socket_that_was_handed_over_is_listened_at() {
 #[test]
 fn something_else_handed_over_is_a_wrong_configuration() {
     let redis = TestRedis::start();
-    let refused = |options: ServiceOptions, words: &str| {
-        let mut service = options.run_to_end();
-        service.wait_end(SOON).expect(78);
-        let text = service.all_output();
-        assert!(text.contains(words), "{text}");
-    };
-    let options = || TestService::configure(&redis);
-    refused(
-        activated(options(), "udp"),
-        "http is no listening TCP socket",
-    );
+    let manager = Manager::listen();
+    let options = manager.of(TestService::configure(&redis));
+    let mut service = activated(options, "udp").run_to_end();
+    service.wait_end(SOON).expect(78);
+    let text = service.all_output();
+    assert!(text.contains("http is no listening TCP socket"), "{text}");
+    manager.told_until("the reason", SOON, |line| {
+        line.starts_with("STATUS=ended: the configuration is wrong")
+    });
 }
 
 #[test]
