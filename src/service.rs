@@ -23,11 +23,13 @@ use crate::exit_status::ExitStatus;
 use crate::handlers::Handler;
 use crate::handlers::choice::{self, ChoiceError};
 use crate::http::gate::{GateHandle, Reserved};
+use crate::http::route;
 use crate::redis_io::connection;
 use crate::redis_io::keys::Keys;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::logging::{self, LogHandle};
+use crate::runtime::metrics::Metrics;
 use crate::runtime::service_manager::{self, ListenerError};
 use crate::runtime::shutdown::{ShutdownTrigger, shutdown_pair};
 use crate::runtime::thread::{EndReport, ThreadError, chain};
@@ -171,7 +173,8 @@ fn run_logged(
         Ok(registered) => registered,
         Err(failure) => return failed("signal handlers could not be registered", &failure),
     };
-    let (board, mut supervisor) = (Board::default(), Supervisor::new(reports_tx, reports));
+    let board = Board::counting(Metrics::new(settings.delivery.workers, &route::labels()));
+    let mut supervisor = Supervisor::new(reports_tx, reports);
     let notifier = match start_notifier(settings, &board, &mut supervisor) {
         Ok(notifier) => notifier,
         Err(failure) => return failed(NOT_STARTED, failure.as_ref()),
@@ -297,7 +300,7 @@ impl Running {
             let parts = monitor.clone();
             move || monitor::run(parts)
         })?;
-        let publish_queue = start_publishing(&settings, &keys, &mut supervisor, &writing)?;
+        let publish_queue = start_publishing(&settings, &keys, &board, &mut supervisor, &writing)?;
         let (gate, address) = start_http(
             &settings,
             reserved,

@@ -67,7 +67,17 @@ pub enum DeadLetterReason {
 }
 
 impl DeadLetterReason {
-    /// The code in `weir-reason`.
+    /// Every code there is.
+    pub const CODES: [&'static str; 6] = [
+        "malformed",
+        "rejected",
+        "deliveries_exhausted",
+        "abandoned_by_dying_consumers",
+        "pending_before_adoption",
+        "trimmed_before_done",
+    ];
+
+    /// The code in `weir-reason`; one of [`DeadLetterReason::CODES`].
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "malformed",
@@ -127,6 +137,26 @@ pub fn dispose(result: CallResult, calls: u32, deliveries_max: u32) -> Dispositi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::entry_codec::Rule;
+
+    #[test]
+    fn every_reason_has_one_of_the_codes() {
+        let reasons = [
+            DeadLetterReason::Malformed(DecodeError {
+                field: "event",
+                rule: Rule::Missing,
+                observed: None,
+                read_as: None,
+            }),
+            DeadLetterReason::Rejected(String::new()),
+            DeadLetterReason::Exhausted(String::new()),
+            DeadLetterReason::Abandoned,
+            DeadLetterReason::Adopted,
+            DeadLetterReason::Trimmed,
+        ];
+        let codes = reasons.each_ref().map(DeadLetterReason::code);
+        assert_eq!(codes, DeadLetterReason::CODES);
+    }
 
     #[test]
     fn verdicts_on_both_sides_of_the_last_delivery() {

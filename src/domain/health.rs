@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Millis;
+use super::backlog::Backlog;
 
 mod assess;
 mod progress;
@@ -176,7 +177,7 @@ pub struct RedisState {
 pub struct GroupState {
     /// Entries in the stream.
     pub length: Option<u64>,
-    /// Entries not delivered yet.
+    /// Entries not delivered yet; see [`Backlog::unread`].
     pub lag: Option<u64>,
     /// Entries delivered and not acknowledged, whole group.
     pub pending: Option<u64>,
@@ -210,6 +211,8 @@ pub struct Observations {
     pub redis: RedisState,
     /// Stream and group.
     pub group: GroupState,
+    /// What the group had not settled when it could be looked at last; `None` before the first look.
+    pub backlog: Option<Backlog>,
     /// The judged loops.
     pub loops: BTreeMap<Loop, LoopState>,
     /// When an event was last handed to a handler, milliseconds since 1970.

@@ -1,5 +1,6 @@
 //! Pure rules: values in, values out. No IO, no clock, no threads, no logging; imports std, serde, `serde_json`, jiff and croner only.
 
+pub mod backlog;
 pub mod backoff;
 pub mod base64;
 pub mod breaker;

@@ -3,7 +3,7 @@
 //! Used by the gate's loop and its connections.
 
 use std::io::{self, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use mio::Registry;
@@ -12,8 +12,10 @@ use nanoid::{alphabet, rngs};
 
 use crate::domain::correlation;
 use crate::runtime::clock;
+use crate::runtime::metrics::http::Asked;
 
 use super::answer;
+use super::count::Counting;
 use super::exchange::Queued;
 use super::gate::{Judge, RenderError};
 use super::limits::GateLimits;
@@ -37,6 +39,7 @@ pub(super) struct Common {
     pub(super) stopping: bool,
     /// Counts the requests handed over, so that a late answer never meets another request.
     pub(super) generation: u64,
+    pub(super) counting: Counting,
 }
 
 /// An answer of the gate's own.
@@ -60,6 +63,9 @@ pub(super) fn fresh_correlation_id() -> String {
 /// Tells a newcomer, as far as its socket takes it at once, that there is no place.
 pub(super) fn turn_away_newcomer(stream: &TcpStream, common: &Common) -> io::Result<usize> {
     let bytes = error_answer(503, "all places are taken", None, &[], false, common);
+    common
+        .counting
+        .answered(Asked::default(), &bytes, Duration::ZERO);
     let mut stream = stream;
     stream.write(&answer::add_close(bytes))
 }

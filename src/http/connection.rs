@@ -18,6 +18,7 @@ use super::gate::CONTEXT;
 use super::head::Head;
 use super::places::{Doing, Occupant, Standing};
 use super::scan::Scan;
+use crate::runtime::metrics::http::Asked;
 
 mod receiving;
 mod sending;
@@ -101,6 +102,8 @@ pub(super) struct Connection {
     inbox: Vec<u8>,
     scan: Scan,
     answers: u64,
+    /// The request whose answer comes next, and since when it waits for it; nothing while its head is not known.
+    asked: Option<(Asked, Instant)>,
     incoming: Incoming,
     watches_writable: bool,
     /// Stands in the loop's list for the next pass.
@@ -147,6 +150,7 @@ impl Connection {
             inbox: Vec::new(),
             scan: Scan::default(),
             answers: 0,
+            asked: None,
             incoming: Incoming::Nothing,
             watches_writable: false,
             scheduled: false,
@@ -261,8 +265,16 @@ impl Connection {
             head_only,
             common,
         );
+        self.count(&bytes, common);
         let _ = (&self.stream).write(&answer::add_close(bytes));
         true
+    }
+
+    /// Counts the answer to the request that waits for one.
+    fn count(&mut self, answer: &[u8], common: &Common) {
+        let (asked, since) = self.asked.take().unwrap_or((Asked::default(), common.now));
+        let took = common.now.saturating_duration_since(since);
+        common.counting.answered(asked, answer, took);
     }
 
     /// The next read will try the socket.

@@ -31,6 +31,21 @@ pub enum Method {
     Options,
 }
 
+impl Method {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Patch => "PATCH",
+            Self::Options => "OPTIONS",
+        }
+    }
+}
+
 /// A complete, checked request.
 #[derive(Debug, Clone)]
 pub struct Request {

@@ -10,6 +10,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -21,11 +22,13 @@ use mio::{Events, Interest, Poll};
 use super::accept::{Accepted, Listener, Quiet};
 use super::common::{Common, turn_away_newcomer};
 use super::connection::{Connection, Next};
+use super::count::Counting;
 use super::exchange::{Method, Queued};
 use super::handle::{Mailbox, Message};
 use super::limits::GateLimits;
 use super::places::Places;
 use super::route::Judgement;
+use crate::runtime::metrics::Metrics;
 
 pub use super::accept::{Reserved, reserve, take_over};
 pub use super::handle::GateHandle;
@@ -191,6 +194,7 @@ impl Gate {
                 now,
                 stopping: false,
                 generation: 0,
+                counting: Counting::default(),
             },
             poll,
             mailbox,
@@ -202,6 +206,12 @@ impl Gate {
             accept_failed: Quiet::default(),
         };
         Ok((gate, handle))
+    }
+
+    /// The same gate, which counts there. `route_of` answers a path's place in the list of routes that the counts were made with.
+    pub fn counting(mut self, metrics: Arc<Metrics>, route_of: fn(&str) -> usize) -> Self {
+        self.common.counting = Counting::new(metrics, route_of);
+        self
     }
 
     /// Serves until it is stopped.
@@ -232,6 +242,9 @@ impl Gate {
                 self.accept();
             }
             self.sweep();
+            let (health, rest) = (self.common.health.len(), self.common.rest.len());
+            let taken = self.places.taken();
+            self.common.counting.pass(taken, health, rest);
             if self.has_stopped() {
                 return Ok(());
             }

@@ -77,6 +77,7 @@ fn operation(route: &Route, method: &str) -> Value {
 fn operation_id(route: &Route, method: &str) -> String {
     let name = match route.endpoint {
         Endpoint::Live => "Live",
+        Endpoint::Metrics => "Metrics",
         Endpoint::Ready => "Ready",
         Endpoint::Health => "Health",
         Endpoint::HealthCheck => "HealthCheck",
@@ -96,6 +97,7 @@ fn summary(endpoint: Endpoint, method: &str) -> &'static str {
         Endpoint::DelayedOne if method == "DELETE" => "Forgets an event that waits for its time",
         Endpoint::DelayedOne => "One event that waits for its time",
         Endpoint::Live => "Whether the process can answer",
+        Endpoint::Metrics => "Counts and figures for Prometheus",
         Endpoint::Ready => "Whether Redis and the stream can be worked with",
         Endpoint::Health => "Health in detail",
         Endpoint::HealthCheck => "Readiness in two words",
@@ -168,6 +170,7 @@ type Own = (u16, &'static str, &'static str, &'static str);
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 const TEXT: &str = "text/plain";
+const OPENMETRICS: &str = "application/openmetrics-text";
 
 const NO_ID: Own = (400, "This is no delay id", PROBLEM, "Problem");
 const NO_KEY: Own = (401, "The key is missing or wrong", PROBLEM, "Problem");
@@ -221,6 +224,12 @@ fn delayed(endpoint: Endpoint, method: &str) -> &'static [Own] {
 fn own(endpoint: Endpoint, method: &str) -> &'static [Own] {
     match endpoint {
         Endpoint::Live => &[(200, "Alive", TEXT, "Text")],
+        Endpoint::Metrics => &[(
+            200,
+            "All metrics; text/plain for those who ask for nothing else",
+            OPENMETRICS,
+            "Text",
+        )],
         Endpoint::Ready => &[
             (200, "Ready", JSON, "Ready"),
             (503, "Not ready", JSON, "Ready"),
@@ -317,6 +326,9 @@ fn responses(route: &Route, method: &str) -> Value {
         let mut content = json!({ *media_type: { "schema": schemas::reference(schema) } });
         if BY_THE_GATE.contains(status) && *media_type != "application/problem+json" {
             content["application/problem+json"] = json!({ "schema": problem });
+        }
+        if *media_type == OPENMETRICS {
+            content[TEXT] = json!({ "schema": schemas::reference(schema) });
         }
         let mut response = response(*status, description, head);
         // Where it waits; a test event waits nowhere.

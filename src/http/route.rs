@@ -9,7 +9,7 @@ use serde_json::json;
 use super::app::{App, Asked, Moment, Ticket};
 use super::exchange::{Method, Request};
 use super::respond::Reply;
-use super::{delayed, events, health_pages, openapi, trigger};
+use super::{delayed, events, health_pages, metrics_page, openapi, trigger};
 use crate::domain::Millis;
 use crate::domain::publishing::PublishOutcome;
 
@@ -22,6 +22,7 @@ pub const EVENTS_BODY_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Live,
+    Metrics,
     Ready,
     Health,
     HealthCheck,
@@ -50,7 +51,7 @@ pub(super) struct Route {
 const READ: (&str, &[Method]) = ("GET, HEAD", &[Method::Get, Method::Head]);
 const WRITE: (&str, &[Method]) = ("POST", &[Method::Post]);
 
-pub(super) const ROUTES: [Route; 10] = [
+pub(super) const ROUTES: [Route; 11] = [
     health_route("/health/live", Endpoint::Live),
     health_route("/health/ready", Endpoint::Ready),
     health_route("/health", Endpoint::Health),
@@ -83,6 +84,7 @@ pub(super) const ROUTES: [Route; 10] = [
         needs_key: true,
         ..read_route("/delayed/{id}", Endpoint::DelayedOne)
     },
+    read_route("/metrics", Endpoint::Metrics),
     read_route("/openapi.json", Endpoint::OpenApi),
     read_route("/", Endpoint::Root),
 ];
@@ -171,10 +173,26 @@ pub fn admit(
 }
 
 fn find(path: &str) -> Option<&'static Route> {
-    ROUTES.iter().find(|route| match before_id(route.path) {
-        Some(before) => path.strip_prefix(before).is_some_and(is_segment),
-        None => route.path == path,
-    })
+    ROUTES.get(number(path))
+}
+
+/// A path's place in the table; behind its end for one that is not served.
+pub fn number(path: &str) -> usize {
+    ROUTES
+        .iter()
+        .position(|route| match before_id(route.path) {
+            Some(before) => path.strip_prefix(before).is_some_and(is_segment),
+            None => route.path == path,
+        })
+        .unwrap_or(ROUTES.len())
+}
+
+/// Every route in the order of the table: its path, and its methods joined with ", ". What requests are counted by.
+pub fn labels() -> Vec<(&'static str, &'static str)> {
+    ROUTES
+        .iter()
+        .map(|route| (route.path, route.allow))
+        .collect()
 }
 
 /// The path before its last segment, if that one is an id.
@@ -205,6 +223,7 @@ pub fn handle(app: &App, request: &Request, at: Moment) -> Option<Reply> {
         Endpoint::Ready => Some(health_pages::ready(app, at)),
         Endpoint::Health => Some(health_pages::health(app, at)),
         Endpoint::HealthCheck => Some(health_pages::health_check(app, at)),
+        Endpoint::Metrics => Some(metrics_page::metrics(app, request, at)),
         Endpoint::Root => Some(root(app)),
         Endpoint::OpenApi => Some(openapi::answer()),
         Endpoint::Trigger => trigger::trigger(app, request, at),

@@ -1,6 +1,7 @@
 //! One connection of one thread: made when needed, dropped at the first doubt, never shared and never reused after a failure.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{
@@ -11,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::errors::{ErrorClass, RedisIoError};
 use crate::config::settings::{PasswordSource, RedisAddress, RedisSettings};
+use crate::runtime::metrics::{self, Metrics};
 
 /// A peer that stops acknowledging our bytes is given up after this long (measured: found in 5.5 s with 5 s).
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,6 +39,8 @@ pub struct Link {
     connection: Option<Open>,
     /// Counts the connections made, so that a caller sees that it is talking over a new one.
     generation: u64,
+    /// Where reconnects and times are counted, if anywhere.
+    meter: Option<(Arc<Metrics>, metrics::Connection)>,
 }
 
 struct Open {
@@ -65,7 +69,14 @@ impl Link {
             client_name: format!("weir:{service}:{role}"),
             connection: None,
             generation: 0,
+            meter: None,
         }
+    }
+
+    /// The same link, counted as this connection.
+    pub fn metered(mut self, metrics: &Arc<Metrics>, connection: metrics::Connection) -> Self {
+        self.meter = Some((Arc::clone(metrics), connection));
+        self
     }
 
     /// Connects unless connected; answers the connection's generation, which changes with every new one.
@@ -83,6 +94,9 @@ impl Link {
         if self.connection.is_none() {
             self.connection = Some(self.connect()?);
             self.generation += 1;
+            if let Some((metrics, connection)) = &self.meter {
+                metrics.link(*connection).connected();
+            }
         }
         Ok(self.generation)
     }
@@ -111,8 +125,13 @@ impl Link {
         self.ensure()?;
         let reply_timeout = self.settings.reply_timeout + block;
         let open = self.open_connection(operation, key)?;
+        let began = Instant::now();
         let result =
             send(open, &command.get_packed_command(), reply_timeout).and_then(|()| receive(open));
+        // A read that waits for new entries says nothing about how fast the server is.
+        if block.is_zero() {
+            self.took(began);
+        }
         self.finish(operation, key, result)
     }
 
@@ -175,6 +194,7 @@ impl Link {
         for command in commands {
             command.write_packed_command(&mut packed);
         }
+        let began = Instant::now();
         let sent = match self.open_connection(operation, key) {
             Ok(open) => send(open, &packed, reply_timeout),
             Err(error) => return not_sent(&error),
@@ -207,6 +227,7 @@ impl Link {
                 replies.push(PipelineReply::Unknown(error.clone()));
             }
         }
+        self.took(began);
         let drop_it = replies.iter().any(|reply| match reply {
             PipelineReply::Reply(Err(error)) => error.breaks_connection(),
             _ => false,
@@ -220,6 +241,13 @@ impl Link {
     /// Drops the connection; the next use makes a new one.
     pub fn disconnect(&mut self) {
         self.connection = None;
+    }
+
+    /// What began then has ended, well or not.
+    fn took(&self, began: Instant) {
+        if let Some((metrics, connection)) = &self.meter {
+            metrics.link(*connection).seconds.observe(began.elapsed());
+        }
     }
 
     fn open_connection(

@@ -7,8 +7,8 @@ use redis::{Cmd, Value};
 use super::connection::Link;
 use super::errors::{ErrorClass, RedisIoError};
 use super::keys::Keys;
-use super::values;
-use crate::domain::health::GroupState;
+use super::{scripts, values};
+use crate::domain::backlog::Seen;
 
 /// Most consumers that are named in the log line about entries pending before us.
 const OWNERS_MAX: usize = 10;
@@ -44,55 +44,87 @@ pub fn unblock(link: &mut Link, client_id: i64) -> Result<bool, RedisIoError> {
     Ok(link.query("CLIENT UNBLOCK", "server", &command, Duration::ZERO)? == Value::Int(1))
 }
 
-/// Lengths, lag and pending entries. What Redis does not tell is `None`.
+/// Unread entries that are counted one by one; above, Redis' own figure or an estimate must do. A thousand take it a millisecond or two.
+const COUNT_MAX: u64 = 1_000;
+
+/// Counting stops after so many bytes of entries, for streams of large ones.
+const COUNT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Stream and group, all of it as of one moment.
 ///
 /// # Errors
 /// As sorted by [`ErrorClass`]; `Repair` when stream or group are missing.
-pub fn group_state(link: &mut Link, keys: &Keys) -> Result<GroupState, RedisIoError> {
-    let query = |link: &mut Link, command: &Cmd, operation| {
-        link.query(operation, &keys.stream, command, Duration::ZERO)
-    };
-    let length = query(link, redis::cmd("XLEN").arg(&keys.stream), "XLEN")?;
-    let groups = query(
-        link,
-        redis::cmd("XINFO").arg("GROUPS").arg(&keys.stream),
-        "XINFO GROUPS",
+pub fn look(link: &mut Link, keys: &Keys) -> Result<Seen, RedisIoError> {
+    let script = &scripts::LOOK;
+    let (count, bytes) = (COUNT_MAX.to_string(), COUNT_BYTES_MAX.to_string());
+    let arguments = [keys.group.as_bytes(), count.as_bytes(), bytes.as_bytes()];
+    let answer = link.script(
+        "look",
+        &script.script,
+        script.body,
+        &[&keys.stream],
+        &arguments,
     )?;
-    let group = values::array(groups)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(values::array)
-        .find(|group| {
-            values::member(group, "name")
-                .and_then(values::text)
-                .as_deref()
-                == Some(&keys.group)
-        })
-        .ok_or_else(|| missing(keys))?;
-    let number = |name| {
-        values::member(&group, name)
-            .as_ref()
-            .and_then(values::number)
+    if answer == Value::Nil {
+        return Err(missing(keys));
+    }
+    values::array(answer)
+        .and_then(|facts| seen(&facts))
+        .ok_or_else(|| RedisIoError::unexpected("look", &keys.stream))
+}
+
+/// The facts in the order the script gives them; `None` for an answer of another shape.
+fn seen(facts: &[Value]) -> Option<Seen> {
+    let [
+        now,
+        length,
+        first,
+        last,
+        deleted,
+        added,
+        delivered,
+        read,
+        lag,
+        pending,
+        pending_lowest,
+        consumers,
+        unread_first,
+        counted,
+        whole,
+    ] = facts
+    else {
+        return None;
     };
-    let dead_letters = link.query(
-        "XLEN",
-        &keys.dead_letter,
-        redis::cmd("XLEN").arg(&keys.dead_letter),
-        Duration::ZERO,
-    );
-    Ok(GroupState {
-        length: values::number(&length),
-        lag: number("lag"),
-        pending: number("pending"),
-        consumers: number("consumers"),
-        dead_letter_length: dead_letters.ok().as_ref().and_then(values::number),
-        reason: None,
+    let (id, number) = (values::entry_id, values::number);
+    Some(Seen {
+        now_unix_ms: number(now)?,
+        length: number(length)?,
+        first: id(first),
+        last: id(last)?,
+        deleted: id(deleted),
+        added: number(added),
+        delivered: id(delivered)?,
+        read: number(read),
+        lag: number(lag),
+        pending: number(pending)?,
+        pending_lowest: id(pending_lowest),
+        consumers: number(consumers)?,
+        unread_first: id(unread_first),
+        counted: number(counted)?,
+        counted_all: number(whole)? == 1,
     })
+}
+
+/// Entries in the dead-letter stream; `None` where they cannot be counted.
+pub fn dead_letters(link: &mut Link, keys: &Keys) -> Option<u64> {
+    let command = redis::cmd("XLEN").arg(&keys.dead_letter).clone();
+    let length = link.query("XLEN", &keys.dead_letter, &command, Duration::ZERO);
+    length.ok().as_ref().and_then(values::number)
 }
 
 fn missing(keys: &Keys) -> RedisIoError {
     RedisIoError {
-        operation: "XINFO GROUPS",
+        operation: "look",
         key: keys.stream.clone(),
         class: ErrorClass::Repair,
         code: None,

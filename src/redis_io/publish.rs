@@ -3,6 +3,7 @@
 //! Used by the publisher thread and by `weir publish`. Never sends anything twice: what became of each publication is told exactly, and
 //! deciding is the caller's.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Value};
@@ -15,6 +16,7 @@ use super::{timed, values};
 use crate::config::settings::RedisSettings;
 use crate::domain::entry_id::EntryId;
 use crate::domain::publishing::{Batch, Fields, Publication, PublishOutcome};
+use crate::runtime::metrics::{Connection, Metrics, Queue};
 
 /// A connection unused for this long is proved by PING before entries are written. Much sooner than the link's own 30 s: a server that
 /// was restarted is then met by the PING, which may be lost, and not by an entry, whose fate would be unknown (tried). It costs one
@@ -68,6 +70,7 @@ pub struct StreamWriter {
     link: Link,
     keys: Keys,
     used: Option<Instant>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl StreamWriter {
@@ -79,6 +82,21 @@ impl StreamWriter {
             link: Link::new(&settings, service, "publisher"),
             keys: keys.clone(),
             used: None,
+            metrics: None,
+        }
+    }
+
+    /// The same writer, its link counted as the publisher's.
+    pub fn metered(mut self, metrics: &Arc<Metrics>) -> Self {
+        self.link = self.link.metered(metrics, Connection::Publisher);
+        self.metrics = Some(Arc::clone(metrics));
+        self
+    }
+
+    /// So many more requests wait for the publisher.
+    pub fn more_waiting(&self, requests: usize) {
+        if let Some(metrics) = &self.metrics {
+            metrics.queued(Queue::Publisher, requests);
         }
     }
 

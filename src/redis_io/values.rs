@@ -74,10 +74,3 @@ fn fields(flat: Vec<Value>) -> Option<Vec<Field>> {
     }
     Some(fields)
 }
-
-/// The value that follows `name` in a flat list of names and values.
-pub(super) fn member(list: &[Value], name: &str) -> Option<Value> {
-    list.chunks_exact(2)
-        .find(|pair| matches!(&pair[0], Value::BulkString(key) if key == name.as_bytes()))
-        .map(|pair| pair[1].clone())
-}

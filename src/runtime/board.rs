@@ -5,17 +5,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::domain::Millis;
 use crate::domain::health::{Activity, Loop, LoopState, Observations, Reason};
 use crate::runtime::clock;
+use crate::runtime::metrics::Metrics;
 
 /// Restarts that are remembered; the oldest goes first.
 const RESTARTS_MAX: usize = 32;
 
-/// Shared by every thread; cheap to clone.
+/// Shared by every thread; cheap to clone. It also carries what the threads count, for which nothing is locked.
 #[derive(Debug, Clone, Default)]
 pub struct Board {
     observations: Arc<Mutex<Observations>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Board {
+    /// An empty board over these counts.
+    pub fn counting(metrics: Metrics) -> Self {
+        Self {
+            observations: Arc::default(),
+            metrics: Arc::new(metrics),
+        }
+    }
+
+    /// What the threads count.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
     /// Changes what is observed. The closure must not wait for anything.
     pub fn update<T>(&self, change: impl FnOnce(&mut Observations) -> T) -> T {
         change(&mut self.lock())
@@ -44,6 +59,7 @@ impl Board {
 
     /// Notes that the thread `name` was restarted.
     pub fn restarted(&self, name: &str) {
+        self.metrics.restarted(name);
         let now = clock::now();
         self.update(|observed| {
             if observed.restarts.len() == RESTARTS_MAX {

@@ -5,5 +5,6 @@ pub mod clock;
 pub mod container_name;
 pub mod logging;
 pub mod service_manager;
+pub mod metrics;
 pub mod shutdown;
 pub mod thread;

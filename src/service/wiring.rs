@@ -62,27 +62,30 @@ pub(super) fn start_notifier(
 pub(super) fn start_publishing(
     settings: &Arc<Settings>,
     keys: &Arc<Keys>,
+    board: &Board,
     supervisor: &mut Supervisor,
     writing: &Shutdown,
 ) -> Result<Sender<publisher::PublishRequest>, ThreadError> {
     let (queue, requests) = bounded(publisher::QUEUE_MAX);
     let (publisher_settings, stop) = (Arc::clone(settings), writing.clone());
-    let keys = Arc::clone(keys);
+    let (keys, metrics) = (Arc::clone(keys), Arc::clone(board.metrics()));
     supervisor.start_restartable("publisher", move || {
         let (settings, requests, stop) = (
             Arc::clone(&publisher_settings),
             requests.clone(),
             stop.clone(),
         );
-        let writer = StreamWriter::new(&settings.redis, &settings.service.name, &keys);
+        let writer =
+            StreamWriter::new(&settings.redis, &settings.service.name, &keys).metered(&metrics);
         move || publisher::run(writer, &requests, &stop)
     })?;
     let schedules = Arc::new(all_schedules(settings));
+    let metrics = Arc::clone(board.metrics());
     let (settings, ticks, stop) = (Arc::clone(settings), queue.clone(), writing.clone());
     supervisor.start_restartable("scheduler", move || {
         let (settings, queue, stop) = (Arc::clone(&settings), ticks.clone(), stop.clone());
-        let schedules = Arc::clone(&schedules);
-        move || scheduler::run(&schedules, &settings.service.name, &queue, &stop)
+        let (schedules, metrics) = (Arc::clone(&schedules), Arc::clone(&metrics));
+        move || scheduler::run(&schedules, &settings.service.name, &queue, &metrics, &stop)
     })?;
     Ok(queue)
 }
@@ -137,7 +140,7 @@ pub(super) fn start_http(
     let (health_tx, health) = bounded(2 * limits.connections);
     let (rest_tx, rest) = bounded(2 * limits.connections);
     let (published_tx, published) = bounded(http::PUBLISHED_QUEUE_MAX);
-    let publish = http::publish_through(publish_queue, published_tx);
+    let publish = http::publish_through(publish_queue, published_tx, Arc::clone(board.metrics()));
     let app = Arc::new(App::new(settings, board.clone(), writing, started, publish));
     let listener = reserved
         .listen()
@@ -155,6 +158,7 @@ pub(super) fn start_http(
         health_tx,
         rest_tx,
     )?;
+    let gate = gate.counting(Arc::clone(board.metrics()), route::number);
     supervisor.start_once("gate", move || gate.run().map_err(Into::into))?;
     for number in 0..http::WORKERS {
         let (app, handle) = (Arc::clone(&app), handle.clone());
@@ -231,9 +235,10 @@ pub(super) fn start_consuming(
     supervisor.start_once("settler", move || settler::run(settler))?;
     for number in 0..delivery.workers {
         let (jobs, reports, handler) = (jobs.clone(), reports_tx.clone(), Arc::clone(handler));
+        let board = board.clone();
         // A worker that ends takes its job along, whose entries would stay held for ever: the next process takes them over.
         supervisor.start_once(&format!("worker-{number}"), move || {
-            worker::run(&jobs, &reports, &handler)
+            worker::run(&jobs, &reports, &handler, board.metrics(), number)
         })?;
     }
     let reader = ReaderParts {

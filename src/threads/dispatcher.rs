@@ -16,6 +16,7 @@ use crate::domain::health::{Activity, Loop};
 use crate::domain::lanes::{Job, JobReport, LaneKey, LaneLimits, Lanes, Order, UNCONFIRMED};
 use crate::runtime::board::Board;
 use crate::runtime::clock;
+use crate::runtime::metrics::Queue;
 use crate::runtime::thread::ThreadError;
 
 const CONTEXT: &str = "dispatcher";
@@ -278,6 +279,7 @@ impl Dispatcher {
         let blocking = self.lanes.aggregates_blocking();
         self.report_blocking(now, blocking);
         self.report_lost_to_trimming(now);
+        self.report_figures();
         let breaker_open = self.lanes.breaker_open();
         if breaker_open != self.breaker_open {
             self.breaker_open = breaker_open;
@@ -334,6 +336,16 @@ impl Dispatcher {
         }
     }
 
+    /// What only the dispatcher knows of; a few plain stores.
+    fn report_figures(&self) {
+        let metrics = self.parts.board.metrics();
+        metrics.retried.set(self.lanes.retried());
+        metrics.held_bytes.set(self.lanes.held_bytes());
+        metrics.queued(Queue::Jobs, self.parts.jobs.len());
+        let orders = self.parts.orders.len() + self.backlog.len();
+        metrics.queued(Queue::Settlements, orders);
+    }
+
     fn report_lost_to_trimming(&mut self, now: Millis) {
         let ids = self.lanes.take_lost_to_trimming();
         if ids.is_empty() {
@@ -342,9 +354,9 @@ impl Dispatcher {
         let shown = ids.iter().take(IDS_SHOWN).map(ToString::to_string);
         let first: Vec<String> = shown.collect();
         warn!(target: CONTEXT, count = ids.len(), streamIds:serde = first; "events behind a failing one were trimmed from the stream before their turn came");
-        self.parts
-            .board
-            .update(|observed| observed.trimmed = Some(now));
+        let board = &self.parts.board;
+        board.metrics().lost_to_trimming.add(ids.len() as u64);
+        board.update(|observed| observed.trimmed = Some(now));
     }
 }
 

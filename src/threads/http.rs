@@ -5,10 +5,12 @@
 //! publisher's answer comes back as one more job, whichever worker takes it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
 use log::{debug, error, info};
 
+use super::published;
 use super::publisher::{PublishRequest, ReplyTo, Scales};
 use crate::domain::publishing::PublishOutcome;
 use crate::domain::timed::TimedAnswer;
@@ -17,6 +19,7 @@ use crate::http::exchange::{Answer, Method, Queued, Request, Token};
 use crate::http::respond::Reply;
 use crate::http::route;
 use crate::runtime::clock;
+use crate::runtime::metrics::{Metrics, PublishFailure, Queue, Source};
 use crate::runtime::thread::{ThreadError, panic_message};
 
 const CONTEXT: &str = "http";
@@ -124,12 +127,24 @@ pub fn run(mut inbox: Inbox, app: &App, answer: impl Fn(Answer)) -> Result<(), T
             }
             Job::Published(Published { ticket, outcome }) => {
                 note_published(&ticket, &outcome);
+                if let Some(source) = source(&ticket.asked) {
+                    published::count(app.board.metrics(), source, &outcome);
+                }
                 let client = Client::waiting(&ticket);
                 client.answer(&answer, || Some(route::published(app, &ticket, &outcome)));
             }
         }
     }
     Ok(())
+}
+
+/// Where events of a request come from; `None` for one that publishes nothing.
+fn source(asked: &Asked) -> Option<Source> {
+    match asked {
+        Asked::Trigger => Some(Source::Trigger),
+        Asked::Events | Asked::Delay => Some(Source::Api),
+        Asked::DelayedList | Asked::DelayedShow(_) | Asked::DelayedCancel => None,
+    }
 }
 
 /// A line for what was published: at INFO for test events, of which there are few.
@@ -213,24 +228,43 @@ impl<'a> Client<'a> {
 }
 
 /// The way from the routes to the publisher and back: `queue` is the publisher's, `pool` the workers' [`Inbox`].
-pub fn publish_through(queue: Sender<PublishRequest>, pool: Sender<Published>) -> PublishFn {
+pub fn publish_through(
+    queue: Sender<PublishRequest>,
+    pool: Sender<Published>,
+    metrics: Arc<Metrics>,
+) -> PublishFn {
     let scales = Scales::default();
     Box::new(move |order| {
-        let PublishOrder {
-            publication,
-            ticket,
-        } = order;
-        let weight = scales.put(publication.bytes()).ok_or(NotAccepted)?;
-        let reply = ReplyTo::Http {
-            ticket,
-            pool: pool.clone(),
-        };
-        let request = PublishRequest::of(publication, reply, clock::now()).weighing(weight);
-        queue.try_send(request).map_err(|refused| {
-            let (TrySendError::Full(request) | TrySendError::Disconnected(request)) = refused;
-            request.defuse();
-            NotAccepted
-        })
+        let counted = source(&order.ticket.asked).is_some();
+        let taken = hand_over(order, &queue, &pool, &scales);
+        metrics.queued(Queue::Publisher, queue.len());
+        if taken.is_err() && counted {
+            metrics.publish_failed(PublishFailure::QueueFull);
+        }
+        taken
+    })
+}
+
+fn hand_over(
+    order: PublishOrder,
+    queue: &Sender<PublishRequest>,
+    pool: &Sender<Published>,
+    scales: &Scales,
+) -> Result<(), NotAccepted> {
+    let PublishOrder {
+        publication,
+        ticket,
+    } = order;
+    let weight = scales.put(publication.bytes()).ok_or(NotAccepted)?;
+    let reply = ReplyTo::Http {
+        ticket,
+        pool: pool.clone(),
+    };
+    let request = PublishRequest::of(publication, reply, clock::now()).weighing(weight);
+    queue.try_send(request).map_err(|refused| {
+        let (TrySendError::Full(request) | TrySendError::Disconnected(request)) = refused;
+        request.defuse();
+        NotAccepted
     })
 }
 

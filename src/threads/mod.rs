@@ -4,6 +4,7 @@ pub mod dispatcher;
 pub mod http;
 pub mod monitor;
 pub mod notifier;
+mod published;
 pub mod publisher;
 pub mod reader;
 mod repair;

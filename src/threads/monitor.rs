@@ -10,6 +10,7 @@ use super::shared::ReaderLine;
 use super::{Pauses, random};
 use crate::config::settings::Settings;
 use crate::domain::Millis;
+use crate::domain::backlog::{Backlog, BacklogMemory, Seen};
 use crate::domain::health::{GroupState, Phase, TrimBlocked};
 use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
@@ -18,6 +19,7 @@ use crate::redis_io::keys::Keys;
 use crate::redis_io::trim;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
+use crate::runtime::metrics::Connection;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::thread::ThreadError;
 
@@ -65,6 +67,7 @@ struct Monitor {
     away_since: Option<Millis>,
     warned_at: Millis,
     last_inspection: Option<Millis>,
+    memory: BacklogMemory,
     next_trim: Millis,
 }
 
@@ -77,7 +80,8 @@ pub fn run(parts: MonitorParts) -> Result<(), ThreadError> {
         &parts.settings.redis,
         &parts.settings.service.name,
         "monitor",
-    );
+    )
+    .metered(parts.board.metrics(), Connection::Monitor);
     let mut monitor = Monitor {
         parts,
         link,
@@ -85,6 +89,7 @@ pub fn run(parts: MonitorParts) -> Result<(), ThreadError> {
         away_since: None,
         warned_at: 0,
         last_inspection: None,
+        memory: BacklogMemory::default(),
         next_trim: 0,
     };
     while !monitor.parts.stop.requested() {
@@ -179,8 +184,8 @@ impl Monitor {
             return;
         }
         self.last_inspection = Some(now);
-        let state = match inspect::group_state(&mut self.link, &self.parts.keys) {
-            Ok(state) => state,
+        let state = match inspect::look(&mut self.link, &self.parts.keys) {
+            Ok(seen) => self.looked(&seen, now),
             // The reader repairs; nothing is wrong that health should tell.
             Err(error) if error.class == ErrorClass::Repair => GroupState::default(),
             Err(error) => GroupState {
@@ -189,6 +194,38 @@ impl Monitor {
             },
         };
         self.parts.board.update(|observed| observed.group = state);
+    }
+
+    /// What a look at stream and group tells.
+    fn looked(&mut self, seen: &Seen, now: Millis) -> GroupState {
+        let mut backlog = self.memory.judge(seen, now);
+        backlog.dead_letters = inspect::dead_letters(&mut self.link, &self.parts.keys);
+        let gone = self.memory.newly_gone(seen);
+        let metrics = self.parts.board.metrics();
+        metrics.redis_is_at(seen.now_unix_ms);
+        metrics.lost_to_trimming.add(gone);
+        if gone > 0 {
+            warn!(target: CONTEXT, count = gone; "entries were trimmed from the stream before the group had read them");
+        }
+        self.parts.board.update(|observed| {
+            if gone > 0 {
+                observed.trimmed = Some(now);
+            }
+            // Of what cannot be read now the last figure stays.
+            let known = observed.backlog.and_then(|before| before.dead_letters);
+            observed.backlog = Some(Backlog {
+                dead_letters: backlog.dead_letters.or(known),
+                ..backlog
+            });
+        });
+        GroupState {
+            length: Some(seen.length),
+            lag: Some(backlog.unread),
+            pending: Some(seen.pending),
+            consumers: Some(seen.consumers),
+            dead_letter_length: backlog.dead_letters,
+            reason: None,
+        }
     }
 
     /// Keeps the stream within its bounds, as far as no group still needs what would go.

@@ -236,6 +236,9 @@ pub trait EventWriter {
 
     /// Writes everything in one go. One answer for each publication, in order.
     fn write(&mut self, publications: &[&Publication]) -> Vec<Written>;
+
+    /// So many more requests wait. For whoever shows it.
+    fn more_waiting(&self, _requests: usize) {}
 }
 
 impl EventWriter for StreamWriter {
@@ -252,6 +255,10 @@ impl EventWriter for StreamWriter {
                 Added::Unknown(error) => Written::Unknown(error.into()),
             })
             .collect()
+    }
+
+    fn more_waiting(&self, requests: usize) {
+        Self::more_waiting(self, requests);
     }
 }
 
@@ -276,6 +283,7 @@ pub fn run(
         }
         let room = BATCH_MAX.saturating_sub(waiting.len());
         waiting.extend(queue.try_iter().take(room));
+        writer.more_waiting(queue.len());
         give_up_the_late(&mut waiting, luck.reason);
         if waiting.is_empty() {
             continue;

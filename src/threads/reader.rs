@@ -26,6 +26,7 @@ use crate::redis_io::keys::Keys;
 use crate::redis_io::lease::Membership;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
+use crate::runtime::metrics::Connection;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::thread::ThreadError;
 
@@ -120,7 +121,8 @@ pub fn run(parts: ReaderParts) -> Result<(), ThreadError> {
         &parts.settings.redis,
         &parts.settings.service.name,
         "reader",
-    );
+    )
+    .metered(parts.board.metrics(), Connection::Reader);
     let mut reader = Reader {
         parts,
         link,
@@ -302,6 +304,8 @@ impl Reader {
         sent_at: Millis,
     ) -> Result<(), ThreadError> {
         log_taken_over(&taken);
+        let metrics = self.parts.board.metrics();
+        metrics.reclaimed.add(taken.len() as u64);
         let arrivals = taken.into_iter().map(|taken| {
             let origin = if taken.handed_over {
                 Origin::HandedOver
@@ -420,10 +424,10 @@ impl Reader {
         }
         let first: Vec<String> = ids.iter().take(10).map(ToString::to_string).collect();
         warn!(target: CONTEXT, count = ids.len(), streamIds:serde = first; "pending entries had been trimmed from the stream");
+        let board = &self.parts.board;
+        board.metrics().lost_to_trimming.add(ids.len() as u64);
         let now = clock::now();
-        self.parts
-            .board
-            .update(|observed| observed.trimmed = Some(now));
+        board.update(|observed| observed.trimmed = Some(now));
     }
 
     fn beat(&self, activity: Activity, reason: Option<Reason>) {

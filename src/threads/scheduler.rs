@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use log::{debug, info, warn};
 
+use super::published;
 use super::publisher::{PublishRequest, ReplyTo};
 use crate::domain::correlation;
 use crate::domain::health::Reason;
@@ -19,6 +20,7 @@ use crate::domain::schedule::timetable::{Missed, Ready, Timetable, Verdict};
 use crate::domain::schedule::{Content, Schedule};
 use crate::domain::timed::{Tick, TickFate, Timed, TimedAnswer};
 use crate::runtime::clock;
+use crate::runtime::metrics::{Metrics, PublishFailure, Source};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::thread::ThreadError;
 use redis_clock::{Adjusted, RedisClock};
@@ -64,13 +66,14 @@ pub fn run(
     schedules: &[Schedule],
     service_name: &str,
     queue: &Sender<PublishRequest>,
+    metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> Result<(), ThreadError> {
     // Room for every answer the publisher can owe, the move's too, so that it never waits for us.
     let (answers, outcomes) = bounded(UNDER_WAY_MAX + 1);
     let enabled = schedules.iter().filter(|schedule| schedule.enabled).count();
     info!(target: CONTEXT, schedules = enabled; "schedules are kept");
-    let mut work = Scheduler::new(schedules, service_name, queue, answers);
+    let mut work = Scheduler::new(schedules, service_name, queue, answers, metrics);
     while !shutdown.requested() {
         let wait = work.ask(clock::unix_ms());
         select! {
@@ -91,6 +94,7 @@ struct Scheduler<'a> {
     service_name: &'a str,
     queue: &'a Sender<PublishRequest>,
     answers: Sender<(Order, PublishOutcome)>,
+    metrics: &'a Metrics,
     clock: RedisClock,
     /// Begins with the first answer: before it nobody knows what time it is for Redis.
     timetable: Option<Timetable>,
@@ -111,12 +115,14 @@ impl<'a> Scheduler<'a> {
         service_name: &'a str,
         queue: &'a Sender<PublishRequest>,
         answers: Sender<(Order, PublishOutcome)>,
+        metrics: &'a Metrics,
     ) -> Self {
         Self {
             schedules,
             service_name,
             queue,
             answers,
+            metrics,
             clock: RedisClock::default(),
             timetable: None,
             under_way: 0,
@@ -206,7 +212,12 @@ impl<'a> Scheduler<'a> {
         let request = PublishRequest::of(Publication::Timed(timed), reply, clock::now());
         self.queue.try_send(request).map_err(|refused| {
             let (why, request) = match refused {
-                TrySendError::Full(request) => ("the publish queue is full", request),
+                TrySendError::Full(request) => {
+                    if let Order::Tick { .. } = order {
+                        self.metrics.publish_failed(PublishFailure::QueueFull);
+                    }
+                    ("the publish queue is full", request)
+                }
                 TrySendError::Disconnected(request) => ("the publisher has ended", request),
             };
             request.defuse();
@@ -229,6 +240,7 @@ impl<'a> Scheduler<'a> {
                 asked_unix_ms,
             } => {
                 self.under_way = self.under_way.saturating_sub(1);
+                published::count(self.metrics, Source::Schedule, outcome);
                 if let PublishOutcome::Timed(TimedAnswer::Tick { redis_unix_ms, .. }) = outcome {
                     self.learn(asked_unix_ms, *redis_unix_ms, local_unix_ms);
                 }
@@ -257,6 +269,8 @@ impl<'a> Scheduler<'a> {
                 redis_unix_ms,
             }) => {
                 self.learn(asked_unix_ms, *redis_unix_ms, local_unix_ms);
+                // A look that failed has failed nobody: what is due is moved by the next one.
+                published::count(self.metrics, Source::Delayed, outcome);
                 if *moved > 0 {
                     debug!(target: CONTEXT, moved = *moved; "delayed events moved to the stream");
                 }

@@ -31,6 +31,7 @@ use crate::redis_io::lease::{self, LEASE_RENEWAL, Membership, ProcessIdentity};
 use crate::redis_io::settle::DeadLetter;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
+use crate::runtime::metrics::Connection;
 use crate::runtime::thread::ThreadError;
 use renewals::Renewals;
 
@@ -146,7 +147,8 @@ pub fn run(parts: SettlerParts) -> Result<(), ThreadError> {
         &parts.settings.redis,
         &parts.settings.service.name,
         "settler",
-    );
+    )
+    .metered(parts.board.metrics(), Connection::Settler);
     let mut settler = Settler {
         parts,
         link,

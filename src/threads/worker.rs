@@ -14,11 +14,13 @@ use crate::domain::event::{Body, Event};
 use crate::domain::lanes::{Entry, FailedCall, Job, JobReport, Run, RunReport};
 use crate::handlers::{Call, Handler};
 use crate::runtime::clock;
+use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::counts::Tally;
 use crate::runtime::thread::{ThreadError, panic_message};
 
 const CONTEXT: &str = "event-handler";
 
-/// The worker's loop: until the jobs' channel is closed.
+/// The worker's loop: until the jobs' channel is closed. `number` is its place among the workers that `metrics` count.
 ///
 /// # Errors
 /// When the dispatcher has gone while a job ran.
@@ -26,15 +28,29 @@ pub fn run(
     jobs: &Receiver<Job<Body>>,
     reports: &Sender<JobReport<Body>>,
     handler: &Arc<dyn Handler>,
+    metrics: &Metrics,
+    number: usize,
 ) -> Result<(), ThreadError> {
+    let mut tally = metrics.handling.tally();
     while let Ok(job) = jobs.recv() {
+        metrics.job_begins(number);
         let began = Instant::now();
         let mut calls = 0;
         let runs = job
             .runs
             .into_iter()
-            .map(|run| handle_run(run, job.begin_before, handler.as_ref(), &mut calls))
+            .map(|run| {
+                handle_run(
+                    run,
+                    job.begin_before,
+                    handler.as_ref(),
+                    &mut calls,
+                    &mut tally,
+                )
+            })
             .collect();
+        metrics.job_ends(number);
+        metrics.handling.add(&mut tally);
         let elapsed_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         reports
             .send(JobReport {
@@ -52,11 +68,14 @@ fn handle_run(
     begin_before: Millis,
     handler: &dyn Handler,
     calls: &mut u32,
+    tally: &mut Tally,
 ) -> RunReport<Body> {
     let Run { lane, mut entries } = run;
     let mut done: Vec<EntryId> = Vec::with_capacity(entries.len());
     let mut unhandled: Vec<EntryId> = Vec::new();
     let mut failed = None;
+    // The end of one call is the beginning of the next: a job of a thousand calls reads the clock a thousand times, not two thousand.
+    let mut since = Instant::now();
     // After that its leases may have ended while the process was stopped or earlier calls were slow: it goes back as it is.
     while clock::now() < begin_before
         && let Some(entry) = entries.pop_front()
@@ -71,7 +90,11 @@ fn handle_run(
         }
         let began_unix_ms = clock::unix_ms();
         *calls += 1;
-        match call(&entry, handler) {
+        let result = call(&entry, handler);
+        let now = Instant::now();
+        tally.observe(now.duration_since(since));
+        since = now;
+        match result {
             Ok(()) => done.push(entry.id),
             Err(error) => {
                 failed = Some(FailedCall {

@@ -169,6 +169,8 @@ pub struct Lanes<T> {
     next_renewal: Option<Millis>,
     flow: Flow,
     mean_call_us: Option<u64>,
+    /// Calls that failed and whose entry is to be called again.
+    retried: u64,
     settled: BTreeSet<EntryId>,
     breaker: Breaker,
     /// The lane whose call finds out whether the target is back.
@@ -213,6 +215,7 @@ impl<T> Lanes<T> {
             next_renewal: None,
             flow,
             mean_call_us: None,
+            retried: 0,
             settled: BTreeSet::new(),
             breaker: Breaker::default(),
             probe: None,
@@ -446,6 +449,11 @@ impl<T> Lanes<T> {
     /// Entries held.
     pub fn held(&self) -> usize {
         self.held.len()
+    }
+
+    /// Memory of what is held, bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Runs that are with a worker.

@@ -45,6 +45,11 @@ impl<T> Lanes<T> {
         }
     }
 
+    /// Calls that failed and whose entry is to be called again, here or elsewhere.
+    pub fn retried(&self) -> u64 {
+        self.retried
+    }
+
     fn finish_run(&mut self, now: Millis, run: RunReport<T>, random: u64) {
         let RunReport {
             lane,
@@ -189,6 +194,7 @@ impl<T> Lanes<T> {
                 )
             }
         };
+        self.retried += 1;
         let wait = wait.min(RETRY_WAIT_MAX);
         entry.due = now.saturating_add(wait);
         Some((entry, wait))

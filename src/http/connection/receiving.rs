@@ -62,6 +62,8 @@ impl Connection {
             self.inbox = Vec::new();
         }
         let head_only = head.method == Method::Head;
+        let asked = common.counting.asked(head.method, &head.path);
+        self.asked = Some((asked, common.now));
         match (common.judge)(head.method, &head.path, &head.headers) {
             HeadVerdict::Refuse(Refusal {
                 status,
@@ -165,6 +167,10 @@ impl Connection {
     fn hand_over(&mut self, head: Head, body: Vec<u8>, health: bool, common: &mut Common) -> Next {
         common.generation += 1;
         let generation = common.generation;
+        if let Some((_, since)) = &mut self.asked {
+            // A body takes as long as its client.
+            *since = common.now;
+        }
         let correlation_id = head.correlation_id.unwrap_or_else(fresh_correlation_id);
         let head_only = head.method == Method::Head;
         let bytes = body.capacity()

@@ -57,6 +57,7 @@ impl Connection {
     }
 
     pub(super) fn send(&mut self, bytes: Vec<u8>, after: After, common: &mut Common) -> Next {
+        self.count(&bytes, common);
         let bytes = if after == After::KeepAlive {
             bytes
         } else {

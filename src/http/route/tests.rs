@@ -24,6 +24,8 @@ fn the_head_alone_decides_what_exists_and_what_it_takes() {
         ("/delayed/", false, 0, None),
         ("/delayed/5-1/", false, 0, None),
         ("/delayedx", false, 0, None),
+        ("/metrics", false, 0, reads),
+        ("/metrics/", false, 0, None),
         ("/openapi.json", false, 0, reads),
         ("/health/", false, 0, None),
         ("/Health", false, 0, None),

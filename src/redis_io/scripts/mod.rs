@@ -30,6 +30,7 @@ script!(DEAD_LETTER, "dead letter", "fence.lua", "dead_letter.lua");
 script!(RECLAIM, "reclaim", "fence.lua", "ids.lua", "reclaim.lua");
 script!(REPAIR, "repair", "ids.lua", "repair.lua");
 script!(CURSOR, "cursor", "cursor.lua");
+script!(LOOK, "look", "ids.lua", "look.lua");
 script!(TRIM, "trim", "ids.lua", "trim.lua");
 script!(PUBLISH, "publish", "publish.lua");
 script!(TICK, "tick", "tick.lua");

@@ -213,8 +213,9 @@ fn start(
     spawn("dispatcher", reports_tx.clone(), move || run(parts)).unwrap();
     for number in 0..WORKERS {
         let (jobs, reports, handler) = (jobs.clone(), reports.clone(), Arc::clone(handler));
+        let board = board.clone();
         spawn(&format!("worker-{number}"), reports_tx.clone(), move || {
-            worker::run(&jobs, &reports, &handler)
+            worker::run(&jobs, &reports, &handler, board.metrics(), number)
         })
         .unwrap();
     }

@@ -74,7 +74,9 @@ fn pool(publish: Option<PublishFn>, queue_max: usize) -> Pool {
     let (pool, published) = bounded(64);
     let (queue, requests) = bounded(queue_max);
     let (out, answers) = bounded(64);
-    let app = Arc::new(app(publish.unwrap_or_else(|| publish_through(queue, pool))));
+    let app = Arc::new(app(
+        publish.unwrap_or_else(|| publish_through(queue, pool, Arc::default()))
+    ));
     let inboxes = [
         Inbox::health_only(health_requests.clone()),
         Inbox::everything(health_requests, rest_requests, published),

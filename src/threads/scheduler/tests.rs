@@ -1,5 +1,7 @@
 //! The scheduler against a queue that the test answers: what it asks for, when, and what it does with every outcome.
 
+use std::sync::LazyLock;
+
 use crate::domain::entry_id::EntryId;
 use crate::domain::schedule::document::parse;
 use crate::runtime::shutdown::shutdown_pair;
@@ -22,6 +24,9 @@ struct Rig<'a> {
     requests: Receiver<PublishRequest>,
 }
 
+/// Counts that no test reads.
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::default);
+
 fn rig<'a>(
     schedules: &'a [Schedule],
     queue: &'a Sender<PublishRequest>,
@@ -29,7 +34,7 @@ fn rig<'a>(
 ) -> Rig<'a> {
     let (answers, _) = bounded(UNDER_WAY_MAX + 1);
     Rig {
-        scheduler: Scheduler::new(schedules, "orders", queue, answers),
+        scheduler: Scheduler::new(schedules, "orders", queue, answers, &METRICS),
         requests: requests.clone(),
     }
 }
@@ -232,7 +237,7 @@ fn it_works_until_shutdown_is_requested() {
     let (trigger, shutdown) = shutdown_pair();
     let schedules = [Schedule::test_event("orders", Duration::from_millis(20))];
     let thread = std::thread::Builder::new()
-        .spawn(move || run(&schedules, "orders", &queue, &shutdown))
+        .spawn(move || run(&schedules, "orders", &queue, &METRICS, &shutdown))
         .unwrap();
     let mut ticks = 0;
     while ticks < 3 {

@@ -96,8 +96,10 @@ impl Settler {
                 "oldest dead letters dropped, the dead-letter stream is full"
             );
         }
+        let board = &self.parts.board;
+        board.metrics().dead_lettered(&letter.reason, letter.id);
         let now = clock::now();
-        let recovered = self.parts.board.update(|observed| {
+        let recovered = board.update(|observed| {
             observed.dead_letters += 1;
             observed.last_dead_letter = Some(now);
             std::mem::take(&mut observed.dead_letter_blocked)

@@ -70,6 +70,10 @@ impl Settler {
             let todo = &mut self.todo.unhandled;
             let unhandled = ids.iter().filter(|id| todo.remove(id)).count() as u64;
             let handled = ids.len() as u64 - unhandled;
+            let metrics = self.parts.board.metrics();
+            metrics.handled.add(handled);
+            metrics.skipped.add(unhandled);
+            metrics.settled(ids.iter().copied());
             self.parts.board.update(|observed| {
                 observed.handled += handled;
                 observed.unhandled += unhandled;
