@@ -39,7 +39,7 @@
 //! [`domain::health`]. [`config`] is one table of variables that feeds parser, help and README. [`threads`] has one file a thread.
 //! [`redis_io`] alone names the redis crate; its scripts lie beside it. [`http`] takes requests in through a gate that checks them
 //! whole before a worker sees them. [`handlers`] is the folder to extend; what the webhook sends and what answers mean is in
-//! [`domain::webhook`]. [`runtime`] has the small tools: shutdown, named threads, the health board, the log. [`service`] wires all
+//! [`domain::webhook`]. [`runtime`] has the small tools: shutdown, named threads, the health board, the metrics, the log. [`service`] wires all
 //! of it and knows the order of stopping; [`cli`] and [`exit_status`] are what the shell sees.
 //!
 //! Imports go one way: `main` → [`cli`], [`service`] → [`threads`] → [`handlers`], [`redis_io`], [`http`], [`runtime`] →

@@ -105,17 +105,11 @@ impl BacklogMemory {
     /// Entries not read yet: counted where they are few or all that is left, else Redis' figure less what it was too high by, else
     /// estimated from the ids, as if entries had come evenly.
     fn unread(&mut self, seen: &Seen) -> u64 {
-        let Some(unread_first) = seen.unread_first else {
+        if seen.unread_first.is_none() {
             self.excess = 0;
             return 0;
-        };
-        let exact = if seen.counted_all {
-            Some(seen.counted)
-        } else if seen.first == Some(unread_first) {
-            Some(seen.length)
-        } else {
-            None
-        };
+        }
+        let exact = exactly_unread(seen);
         if let Some(exact) = exact {
             self.excess = seen.lag.map_or(0, |lag| lag.saturating_sub(exact));
             return exact;
@@ -147,19 +141,26 @@ impl BacklogMemory {
     }
 }
 
-/// Entries that have gone without the group having read them, as far as Redis' counts tell. They do while nothing that was delivered is
-/// left in the stream, and XDEL had no part in it.
+/// Entries behind the last-delivered id, where their number is certain.
+fn exactly_unread(seen: &Seen) -> Option<u64> {
+    if seen.counted_all {
+        Some(seen.counted)
+    } else {
+        // Nothing that was delivered is left.
+        (seen.first == seen.unread_first).then_some(seen.length)
+    }
+}
+
+/// Entries that have gone without the group having read them, as far as Redis' counts tell: they do while XDEL had no part in it.
 fn gone_unread(seen: &Seen) -> Option<u64> {
-    let nothing_delivered_left = seen.first.is_none_or(|first| first > seen.delivered);
+    let unread = exactly_unread(seen)?;
     let trimmed_only = seen
         .deleted
         .is_some_and(|deleted| deleted <= seen.delivered);
-    if !nothing_delivered_left || !trimmed_only {
+    if !trimmed_only {
         return None;
     }
-    seen.added?
-        .checked_sub(seen.read?)?
-        .checked_sub(seen.length)
+    seen.added?.checked_sub(seen.read?)?.checked_sub(unread)
 }
 
 /// The share of the stream's time that lies behind the last-delivered id.
@@ -359,21 +360,22 @@ mod tests {
     #[test]
     fn entries_that_go_unread_are_counted_once() {
         // 100 added, `read` of them read, the lowest `gone` trimmed.
-        let trimmed = |read: u64, gone: u64| Seen {
-            length: 100 - gone,
-            first: (gone < 100).then(|| id((gone + 1) * 1_000)),
-            ..stream(100, read)
+        let trimmed = |read: u64, gone: u64| {
+            let unread = 100 - read.max(gone);
+            Seen {
+                length: 100 - gone,
+                first: (gone < 100).then(|| id((gone + 1) * 1_000)),
+                unread_first: (unread > 0).then(|| id((101 - unread) * 1_000)),
+                counted: unread,
+                ..stream(100, read)
+            }
         };
         let mut memory = BacklogMemory::default();
         for (name, seen, newly) in [
             ("gone before the first look", trimmed(10, 15), 0),
             ("seven more", trimmed(10, 22), 7),
             ("the same again", trimmed(10, 22), 0),
-            (
-                "some delivered ones are left: nothing can be said",
-                trimmed(30, 22),
-                0,
-            ),
+            ("what has gone now had been read", trimmed(30, 22), 0),
             (
                 "XDEL had a part in it",
                 Seen {

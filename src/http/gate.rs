@@ -4,7 +4,6 @@
 //! queues and answer through the handle. The gate knows no routes (it asks a [`Judge`]), builds no bodies (it asks a [`RenderError`])
 //! and never waits for anybody: only its own `poll` sleeps, and without a client it sleeps without end.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
@@ -27,11 +26,11 @@ use super::exchange::{Method, Queued};
 use super::handle::{Mailbox, Message};
 use super::limits::GateLimits;
 use super::places::Places;
-use super::route::Judgement;
 use crate::runtime::metrics::Metrics;
 
 pub use super::accept::{Reserved, reserve, take_over};
 pub use super::handle::GateHandle;
+pub use super::verdict::{HeadVerdict, Refusal};
 
 /// The context of the gate's log lines.
 pub(super) const CONTEXT: &str = "gate";
@@ -45,57 +44,6 @@ const EVENTS_PER_PASS: usize = 1024;
 
 /// The buffer all sockets are read into, bytes: a body of 1 MiB needs 64 reads, four of them in a pass.
 const SCRATCH_BYTES: usize = 16 * 1024;
-
-/// What the route table says of a request before its body is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HeadVerdict {
-    /// A worker will answer it.
-    Accept {
-        /// The longest body of this route, bytes; more is answered 413.
-        body_bytes_max: usize,
-        /// Whether it goes to the queue of the health routes, which no other request can hold up.
-        health: bool,
-    },
-    /// It is answered at once, and its body is not read.
-    Refuse(Refusal),
-}
-
-/// An error answer at the head of a request: 401, 404, 405 and the like.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The status.
-    pub status: u16,
-    /// What is wrong, for a person.
-    pub detail: Cow<'static, str>,
-    /// Further headers, such as `Allow`.
-    pub headers: Vec<(&'static str, String)>,
-}
-
-impl From<Judgement> for HeadVerdict {
-    fn from(judgement: Judgement) -> Self {
-        match judgement {
-            Judgement::Pass {
-                body_bytes_max,
-                health,
-            } => Self::Accept {
-                body_bytes_max,
-                health,
-            },
-            Judgement::Refuse {
-                status,
-                detail,
-                header,
-            } => Self::Refuse(Refusal {
-                status,
-                detail: detail.into(),
-                headers: header
-                    .map(|(name, value)| (name, value.into_owned()))
-                    .into_iter()
-                    .collect(),
-            }),
-        }
-    }
-}
 
 /// Asks the route table about a method, a path (without its query) and headers. Must not wait.
 pub type Judge = Box<dyn Fn(Method, &str, &[(String, String)]) -> HeadVerdict + Send>;

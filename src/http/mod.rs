@@ -26,3 +26,4 @@ mod scan;
 #[cfg(test)]
 mod test_app;
 mod trigger;
+mod verdict;

@@ -176,6 +176,10 @@ pub struct Metrics {
     pub handling: Histogram,
     /// From an entry's id to the moment it was settled.
     pub end_to_end: Histogram,
+    /// Entries held.
+    pub held: Gauge,
+    /// Of these, entries of which only the id is kept.
+    pub parked: Gauge,
     /// Memory of the held entries, bytes.
     pub held_bytes: Gauge,
     /// Requests and answers.
@@ -212,6 +216,8 @@ impl Metrics {
             lost_to_trimming: Counter::default(),
             handling: Histogram::new(HANDLING_US),
             end_to_end: Histogram::new(END_TO_END_US),
+            held: Gauge::default(),
+            parked: Gauge::default(),
             held_bytes: Gauge::default(),
             http: HttpMeter::new(routes),
             dead_lettered: Default::default(),

@@ -4,7 +4,7 @@ pub mod board;
 pub mod clock;
 pub mod container_name;
 pub mod logging;
-pub mod service_manager;
 pub mod metrics;
+pub mod service_manager;
 pub mod shutdown;
 pub mod thread;

@@ -340,6 +340,8 @@ impl Dispatcher {
     fn report_figures(&self) {
         let metrics = self.parts.board.metrics();
         metrics.retried.set(self.lanes.retried());
+        metrics.held.set(self.lanes.held());
+        metrics.parked.set(self.lanes.parked());
         metrics.held_bytes.set(self.lanes.held_bytes());
         metrics.queued(Queue::Jobs, self.parts.jobs.len());
         let orders = self.parts.orders.len() + self.backlog.len();

@@ -31,6 +31,7 @@ mod hostile;
 mod layers;
 mod link;
 mod logs;
+mod metrics;
 mod names;
 mod parked;
 mod publish_command;

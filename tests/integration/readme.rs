@@ -14,7 +14,9 @@ use serde_json::Value;
 use weir::config::document::compare_with_readme;
 use weir::domain::wire::WireFormat;
 use weir::exit_status::ExitStatus;
+use weir::runtime::metrics::families;
 
+use crate::support::exposition;
 use crate::support::redis_client::STREAM;
 use crate::support::{TestRedis, TestService, http, ports, wait_until, within};
 
@@ -57,6 +59,33 @@ fn the_readme_explains_every_reason_and_dead_letter_code() {
         }
     }
     assert!(codes > 20, "only {codes} codes found");
+}
+
+#[test]
+fn the_metrics_in_the_readme_are_those_of_the_source() {
+    let table = families::readme_table();
+    assert!(
+        read("README.md").contains(&table),
+        "the table of metrics in the README should be:\n{table}"
+    );
+}
+
+#[test]
+fn the_readme_names_every_value_of_a_label() {
+    let redis = TestRedis::start();
+    let mut service = TestService::start(&redis);
+    let readme = read("README.md");
+    let page = exposition::scrape(service.port());
+    for sample in page.samples() {
+        for (label, value) in &sample.labels {
+            // Bounds of histograms and the version speak for themselves.
+            if !matches!(label.as_str(), "le" | "version") {
+                let path = format!(" {value}`");
+                let named = readme.contains(&format!("`{value}`")) || readme.contains(&path);
+                assert!(named, "{label}=\"{value}\"");
+            }
+        }
+    }
 }
 
 #[test]

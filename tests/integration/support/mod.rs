@@ -3,6 +3,7 @@
 //! Nothing here asserts a behaviour of weir; it only starts, stops, sends, reads and waits, each with a deadline.
 
 pub mod certs;
+pub mod exposition;
 pub mod hostile;
 pub mod http;
 pub mod http_client;
