@@ -44,7 +44,8 @@ pub fn unblock(link: &mut Link, client_id: i64) -> Result<bool, RedisIoError> {
     Ok(link.query("CLIENT UNBLOCK", "server", &command, Duration::ZERO)? == Value::Int(1))
 }
 
-/// Unread entries that are counted one by one; above, Redis' own figure or an estimate must do. A thousand take it a millisecond or two.
+/// Unread entries that are counted one by one; above, Redis' own figure or an estimate must do. A thousand of 400 bytes take the server
+/// 2 ms, every two seconds and only while there is a backlog (measured November 2026, Redis 7.0.15; a hundred take 0.4 ms).
 const COUNT_MAX: u64 = 1_000;
 
 /// Counting stops after so many bytes of entries, for streams of large ones.
