@@ -9,7 +9,7 @@ use crate::support::exposition::{self, scrape};
 use crate::support::http::{self, Connection};
 use crate::support::{TestRedis, TestService, wait_until};
 
-/// The README says how large the page is; twice that is a fault.
+/// Three times what the README says: more would mean a label without a bound.
 const PAGE_BYTES_MAX: usize = 96 * 1024;
 /// As health: answers come within this time whatever Redis does.
 const PROMPT: Duration = Duration::from_millis(100);
