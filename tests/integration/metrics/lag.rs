@@ -119,6 +119,15 @@ fn add_evenly(redis: &TestRedis, count: u64, value: &str) {
     redis.run::<redis::Value>(&["EVAL", script, "1", STREAM, &count, value]);
 }
 
+/// Whether the server counts the entries of a stream, as it does from 7.0 on: without that nobody knows what has gone unread.
+fn counts_entries(redis: &TestRedis) -> bool {
+    let facts: Vec<redis::Value> = redis.run(&["XINFO", "STREAM", STREAM]);
+    let name = |fact: &redis::Value| redis::from_redis_value_ref::<String>(fact).ok();
+    facts
+        .iter()
+        .any(|fact| name(fact).as_deref() == Some("entries-added"))
+}
+
 #[test]
 fn a_group_is_missing_and_that_is_told_apart() {
     let redis = TestRedis::start();
@@ -175,23 +184,24 @@ fn a_trim_of_unread_entries_makes_redis_lie_and_not_us() {
     create(&redis, "0");
     let mut looker = Looker::new(&redis);
     add(&redis, 20);
+    let gone = |count| if counts_entries(&redis) { count } else { 0 };
     read(&redis, 3);
     let (seen, _) = looker.look();
-    assert_eq!(looker.memory.newly_gone(&seen), 0);
+    assert_eq!(looker.memory.newly_gone(&seen), gone(0));
     redis.run::<u64>(&["XTRIM", STREAM, "MAXLEN", "8"]);
     let (seen, trimmed) = looker.expect_truth("trimmed");
     assert_eq!(trimmed.unread, 8);
-    assert_eq!(looker.memory.newly_gone(&seen), 9);
+    assert_eq!(looker.memory.newly_gone(&seen), gone(9));
     read(&redis, 2);
     let (seen, later) = looker.expect_truth("trimmed, then read on");
     assert_eq!(later.unread, 6);
-    assert_eq!(looker.memory.newly_gone(&seen), 0);
+    assert_eq!(looker.memory.newly_gone(&seen), gone(0));
     redis.run::<u64>(&["XTRIM", STREAM, "MAXLEN", "2"]);
     let (seen, _) = looker.expect_truth("trimmed again");
-    assert_eq!(looker.memory.newly_gone(&seen), 4);
+    assert_eq!(looker.memory.newly_gone(&seen), gone(4));
     redis.run::<u64>(&["XTRIM", STREAM, "MAXLEN", "0"]);
     let (seen, none) = looker.expect_truth("nothing left");
-    assert_eq!((none.unread, looker.memory.newly_gone(&seen)), (0, 2));
+    assert_eq!((none.unread, looker.memory.newly_gone(&seen)), (0, gone(2)));
 }
 
 #[test]
@@ -278,7 +288,7 @@ fn a_long_backlog_is_not_counted_one_by_one_and_still_right() {
         "{} entries of 10 KB were read",
         seen.counted
     );
-    assert_eq!(backlog.unread, 1_499);
+    assert!(backlog.unread.abs_diff(1_499) < 10, "{}", backlog.unread);
 }
 
 /// The reason why the service does not read, as `/health` tells it.
@@ -375,14 +385,16 @@ fn the_page_tells_the_lag_of_a_group_that_nobody_reads_for() {
     add(&redis, 6);
     wait_page(port, "six wait again", |page| is(lag(page).0, 6));
     redis.run::<u64>(&["XTRIM", STREAM, "MAXLEN", "1"]);
+    let knows = counts_entries(&redis);
+    let gone = if knows { 5 } else { 0 };
     wait_page(port, "five were lost unread", |page| {
-        is(lag(page).0, 1) && is(lost(page), 5)
+        is(lag(page).0, 1) && is(lost(page), gone)
     });
-    assert!(
-        http::get(port, "/health").json()["reasons"]
-            .as_array()
-            .is_some_and(|reasons| reasons.contains(&"entries_trimmed".into()))
-    );
+    let health = http::get(port, "/health").json();
+    let told = health["reasons"]
+        .as_array()
+        .is_some_and(|reasons| reasons.contains(&"entries_trimmed".into()));
+    assert_eq!(told, knows, "{health}");
 }
 
 #[test]
