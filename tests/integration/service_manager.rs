@@ -127,7 +127,10 @@ fn every_attempt_asks_for_time_and_a_start_without_redis_is_never_ready() {
 #[test]
 fn a_manager_that_is_deaf_or_gone_disturbs_nothing() {
     let redis = TestRedis::start();
-    // Nobody reads: the queue of the socket fills up within seconds, and sending waits.
+    // Nobody reads: the queue of the socket fills up within seconds, and sending waits. The notifier looks every 10 ms at most.
+    let queue = std::fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen").unwrap();
+    let queue: u32 = queue.trim().parse().unwrap();
+    let full_after = Duration::from_millis(15) * queue.min(1_000) + Duration::from_millis(500);
     let deaf = Manager::listen();
     let gone = Manager::listen();
     let path = "/nowhere/notify";
@@ -136,11 +139,8 @@ fn a_manager_that_is_deaf_or_gone_disturbs_nothing() {
         gone.of(TestService::configure(&redis))
             .variable("NOTIFY_SOCKET", path),
     ] {
-        let mut service = options
-            .variable("WATCHDOG_USEC", "20000")
-            .variable("CONSUMER_NAME", "weir-1")
-            .start_ready();
-        std::thread::sleep(Duration::from_secs(1));
+        let mut service = options.variable("WATCHDOG_USEC", "20000").start_ready();
+        std::thread::sleep(full_after);
         let id = redis.add_event("order.created", "order-1");
         service.wait_handled(&id);
         let exit = service.terminate();
@@ -199,6 +199,33 @@ fn sockets_for_another_process_are_left_alone() {
     let mut service = TestService::configure(&redis)
         .variable("LISTEN_PID", "1")
         .variable("LISTEN_FDS", "1")
+        .variable("LISTEN_FDNAMES", "http")
         .start_ready();
+    service.terminate().expect(0);
+}
+
+#[test]
+fn a_handler_command_does_not_inherit_what_is_for_weir_alone() {
+    let redis = TestRedis::start();
+    let manager = Manager::listen();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("env");
+    let script = format!("env > {0}.new; mv {0}.new {0}", path.display());
+    let command = serde_json::json!(["/bin/sh", "-c", script]).to_string();
+    let mut service = manager
+        .of(TestService::configure(&redis))
+        .variable("WATCHDOG_USEC", "30000000")
+        .variable("LISTEN_PID", "1")
+        .variable("LISTEN_FDS", "1")
+        .variable("LISTEN_FDNAMES", "http")
+        .variable("HANDLER_COMMAND", command)
+        .start_ready();
+    redis.add_event("order.created", "order-1");
+    wait_until("the command has run", SOON, || path.exists());
+    let env = std::fs::read_to_string(&path).unwrap();
+    assert!(env.contains("WEIR_EVENT=order.created"), "{env}");
+    for name in ["NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_"] {
+        assert!(!env.contains(name), "{env}");
+    }
     service.terminate().expect(0);
 }
