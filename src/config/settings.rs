@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::command_line::CommandLine;
 use super::handler_url::HandlerUrl;
 use crate::domain::globs::Globs;
+use crate::domain::mask::{AggregateIds, Masking};
 use crate::domain::schedule::Schedule;
 use crate::domain::webhook::request::Format;
 use crate::domain::wire::WireFormat;
@@ -48,6 +49,16 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// How long everything goes on after readiness turned 503 (`SHUTDOWN_DELAY_MS`).
     pub shutdown_delay: Duration,
+}
+
+impl Settings {
+    /// What is published at set times: the schedules of the file, then the test event.
+    pub fn all_schedules(&self) -> Vec<Schedule> {
+        let test_event = self
+            .test_event_interval
+            .map(|interval| Schedule::test_event(&self.service.name, interval));
+        self.schedules.iter().cloned().chain(test_event).collect()
+    }
 }
 
 /// `SERVICE_NAME`, `SERVICE_VERSION`, `ENVIRONMENT`.
@@ -328,6 +339,19 @@ pub struct LogSettings {
     pub aggregate_id: LogAggregateId,
     /// `TIMEZONE`: the offset of every timestamp we print.
     pub timezone: TimeZone,
+}
+
+impl LogSettings {
+    /// What hides secrets in the log, and wherever else what it says is shown.
+    pub fn masking(&self) -> Masking {
+        Masking {
+            aggregate_ids: match self.aggregate_id {
+                LogAggregateId::Full => AggregateIds::Full,
+                LogAggregateId::Hash => AggregateIds::Hash,
+                LogAggregateId::Off => AggregateIds::Off,
+            },
+        }
+    }
 }
 
 /// `LOG_FORMAT`.

@@ -8,6 +8,7 @@ use super::Millis;
 use super::backlog::Backlog;
 
 mod assess;
+mod meaning;
 mod progress;
 
 pub use assess::{

@@ -22,6 +22,7 @@ pub mod mask;
 pub mod outgoing;
 pub mod publishing;
 pub mod rate_limit;
+pub mod recent;
 pub mod schedule;
 pub mod supervision;
 pub mod test_event;

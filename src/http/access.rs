@@ -129,12 +129,17 @@ impl Access {
         }
     }
 
+    /// Whether there is no key at all, so that nobody may.
+    pub fn is_switched_off(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Whose request it is.
     ///
     /// # Errors
     /// [`Denied`]; nothing is counted.
     pub fn identify(&self, headers: &[(String, String)]) -> Result<&Key, Denied> {
-        if self.keys.is_empty() {
+        if self.is_switched_off() {
             return Err(Denied::SwitchedOff);
         }
         let given = bearer(headers).ok_or(Denied::NoKey)?.as_bytes();

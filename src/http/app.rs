@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::access::Access;
 use super::exchange::Token;
+use super::overview::Beside;
 use crate::config::settings::{ServiceIdentity, Settings};
 use crate::domain::Millis;
 use crate::domain::delayed::DelayId;
@@ -117,6 +118,8 @@ pub struct App {
     pub trigger_limit: Mutex<RateLimit>,
     /// The way to the publisher.
     pub publish: PublishFn,
+    /// What the page shows besides the board.
+    pub beside: Beside,
 }
 
 impl fmt::Debug for App {
@@ -162,6 +165,7 @@ impl App {
             shutdown,
             trigger_limit: Mutex::new(RateLimit::new(TRIGGER_INTERVAL_MS)),
             publish,
+            beside: Beside::new(settings),
         }
     }
 

@@ -19,6 +19,8 @@ mod health_pages;
 pub mod limits;
 mod metrics_page;
 mod openapi;
+pub mod overview;
+mod page;
 mod places;
 pub mod respond;
 pub mod route;

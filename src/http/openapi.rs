@@ -3,6 +3,7 @@
 //! Paths and methods come from the table of routes, so none can be missing; what is said of each stands here, and tests compare it with
 //! real answers.
 
+mod overview;
 mod schemas;
 
 use std::sync::LazyLock;
@@ -86,6 +87,7 @@ fn operation_id(route: &Route, method: &str) -> String {
         Endpoint::Delayed => "DelayedEvents",
         Endpoint::DelayedOne => "DelayedEvent",
         Endpoint::OpenApi => "OpenApi",
+        Endpoint::Overview => "Overview",
         Endpoint::Root => "Root",
     };
     format!("{}{name}", method.to_ascii_lowercase())
@@ -106,7 +108,8 @@ fn summary(endpoint: Endpoint, method: &str) -> &'static str {
             "Publishes one event or up to 1000, all or nothing, or keeps one until its time"
         }
         Endpoint::OpenApi => "This document",
-        Endpoint::Root => "Name, version and paths",
+        Endpoint::Overview => "What the page shows",
+        Endpoint::Root => "The page, or name, version and paths",
     }
 }
 
@@ -171,6 +174,7 @@ const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 const TEXT: &str = "text/plain";
 const OPENMETRICS: &str = "application/openmetrics-text";
+const HTML: &str = "text/html";
 
 const NO_ID: Own = (400, "This is no delay id", PROBLEM, "Problem");
 const NO_KEY: Own = (401, "The key is missing or wrong", PROBLEM, "Problem");
@@ -301,7 +305,11 @@ fn own(endpoint: Endpoint, method: &str) -> &'static [Own] {
             ),
         ],
         Endpoint::OpenApi => &[(200, "OpenAPI 3.1", JSON, "Object")],
-        Endpoint::Root => &[(200, "Name, version and paths", JSON, "Root")],
+        Endpoint::Overview => &[(200, "What the page shows", JSON, "Overview")],
+        Endpoint::Root => &[
+            (200, "Name, version and paths, or the page", JSON, "Root"),
+            (200, "Name, version and paths, or the page", HTML, "Text"),
+        ],
     }
 }
 
@@ -336,6 +344,16 @@ fn responses(route: &Route, method: &str) -> Value {
             response["headers"]["Location"] = json!({ "schema": { "type": "string" } });
         }
         if !head {
+            // A status with two media types has two rows.
+            if let (Some(Value::Object(before)), Value::Object(more)) = (
+                responses
+                    .get(&status.to_string())
+                    .filter(|_| !BY_THE_GATE.contains(status))
+                    .and_then(|before| before.get("content")),
+                &mut content,
+            ) {
+                more.extend(before.clone());
+            }
             response["content"] = content;
         }
         responses.insert(status.to_string(), response);

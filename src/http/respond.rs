@@ -114,8 +114,15 @@ impl Reply {
     pub fn print(self, correlation_id: &str, head_only: bool) -> Vec<u8> {
         let length = self.body.len();
         let mut bytes = Vec::with_capacity(HEAD_BYTES + if head_only { 0 } else { length });
+        // What a reply says for itself stands in the place of what all say.
+        let own = |name: &str| {
+            self.headers
+                .iter()
+                .any(|(given, _)| given.eq_ignore_ascii_case(name))
+        };
         let headers = HEADERS_ON_ALL
             .into_iter()
+            .filter(|(name, _)| !own(name))
             .chain([("X-Correlation-ID", correlation_id)])
             .chain((self.status != 204).then_some(("Content-Type", self.content_type)))
             .chain(

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::app::{App, Asked, Moment, Ticket};
 use super::exchange::{Method, Request};
 use super::respond::Reply;
-use super::{delayed, events, health_pages, metrics_page, openapi, trigger};
+use super::{delayed, events, health_pages, metrics_page, openapi, overview, page, trigger};
 use crate::domain::Millis;
 use crate::domain::publishing::PublishOutcome;
 
@@ -31,6 +31,7 @@ pub(super) enum Endpoint {
     Delayed,
     DelayedOne,
     OpenApi,
+    Overview,
     Root,
 }
 
@@ -51,7 +52,7 @@ pub(super) struct Route {
 const READ: (&str, &[Method]) = ("GET, HEAD", &[Method::Get, Method::Head]);
 const WRITE: (&str, &[Method]) = ("POST", &[Method::Post]);
 
-pub(super) const ROUTES: [Route; 11] = [
+pub(super) const ROUTES: [Route; 12] = [
     health_route("/health/live", Endpoint::Live),
     health_route("/health/ready", Endpoint::Ready),
     health_route("/health", Endpoint::Health),
@@ -85,6 +86,7 @@ pub(super) const ROUTES: [Route; 11] = [
         ..read_route("/delayed/{id}", Endpoint::DelayedOne)
     },
     read_route("/metrics", Endpoint::Metrics),
+    read_route("/overview", Endpoint::Overview),
     read_route("/openapi.json", Endpoint::OpenApi),
     read_route("/", Endpoint::Root),
 ];
@@ -224,6 +226,8 @@ pub fn handle(app: &App, request: &Request, at: Moment) -> Option<Reply> {
         Endpoint::Health => Some(health_pages::health(app, at)),
         Endpoint::HealthCheck => Some(health_pages::health_check(app, at)),
         Endpoint::Metrics => Some(metrics_page::metrics(app, request, at)),
+        Endpoint::Overview => Some(overview::answer(app, at)),
+        Endpoint::Root if page::is_wanted(request) => Some(page::answer(app, at)),
         Endpoint::Root => Some(root(app)),
         Endpoint::OpenApi => Some(openapi::answer()),
         Endpoint::Trigger => trigger::trigger(app, request, at),
@@ -244,7 +248,7 @@ pub fn published(app: &App, ticket: &Ticket, outcome: &PublishOutcome) -> Reply 
     }
 }
 
-/// `GET /`: what this is, and where to go from here.
+/// `GET /` for programs: what this is, and where to go from here. People get the page.
 fn root(app: &App) -> Reply {
     let links: Vec<_> = ROUTES
         .iter()
@@ -257,7 +261,7 @@ fn root(app: &App) -> Reply {
         "software": concat!("weir ", env!("CARGO_PKG_VERSION")),
         "links": links,
     });
-    Reply::json(200, &body)
+    Reply::json(200, &body).with_header("Vary", "Accept")
 }
 
 #[cfg(test)]

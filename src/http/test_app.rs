@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::access::Access;
 use super::app::{App, Moment, NotAccepted, PublishOrder};
 use super::exchange::{Method, Request, Token};
+use super::overview::Beside;
 use super::respond::Reply;
 use super::route::handle;
 use crate::config::settings::{PublishingSettings, ServiceIdentity};
@@ -87,6 +88,7 @@ pub(crate) fn test_app(room: usize) -> TestApp {
             orders.push(order);
             Ok(())
         }),
+        beside: Beside::default(),
     };
     TestApp {
         app,

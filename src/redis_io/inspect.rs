@@ -9,6 +9,8 @@ use super::errors::{ErrorClass, RedisIoError};
 use super::keys::Keys;
 use super::{scripts, values};
 use crate::domain::backlog::Seen;
+use crate::domain::escape;
+use crate::domain::recent::{CONSUMER_NAME_BYTES_MAX, Consumer, Consumers};
 
 /// Most consumers that are named in the log line about entries pending before us.
 const OWNERS_MAX: usize = 10;
@@ -121,6 +123,39 @@ pub fn dead_letters(link: &mut Link, keys: &Keys) -> Option<u64> {
     let command = redis::cmd("XLEN").arg(&keys.dead_letter).clone();
     let length = link.query("XLEN", &keys.dead_letter, &command, Duration::ZERO);
     length.ok().as_ref().and_then(values::number)
+}
+
+/// The consumers of the group. Redis has no shorter answer than all of them: whoever asks knows that there are not too many.
+///
+/// # Errors
+/// As sorted by [`ErrorClass`]; `Repair` when stream or group are missing.
+pub fn consumers(link: &mut Link, keys: &Keys) -> Result<Consumers, RedisIoError> {
+    let command = redis::cmd("XINFO")
+        .arg("CONSUMERS")
+        .arg(&keys.stream)
+        .arg(&keys.group)
+        .clone();
+    let rows = link.query("XINFO CONSUMERS", &keys.stream, &command, Duration::ZERO)?;
+    let rows = values::array(rows)
+        .ok_or_else(|| RedisIoError::unexpected("XINFO CONSUMERS", &keys.stream))?;
+    Ok(Consumers::of(
+        rows.into_iter().filter_map(consumer).collect(),
+    ))
+}
+
+fn consumer(row: Value) -> Option<Consumer> {
+    let row = values::array(row)?;
+    let number = |name| values::member(&row, name).as_ref().and_then(values::number);
+    // Any bytes may be a name.
+    let name = values::bytes(values::member(&row, "name")?)?;
+    let name = String::from_utf8_lossy(&name);
+    let shown = escape::prefix(&name, CONSUMER_NAME_BYTES_MAX);
+    let mark = if shown.len() < name.len() { "…" } else { "" };
+    Some(Consumer {
+        name: format!("{shown}{mark}"),
+        pending: number("pending")?,
+        idle_ms: number("idle")?,
+    })
 }
 
 fn missing(keys: &Keys) -> RedisIoError {

@@ -74,3 +74,10 @@ fn fields(flat: Vec<Value>) -> Option<Vec<Field>> {
     }
     Some(fields)
 }
+
+/// The value behind a name in a list of names and values, as XINFO answers.
+pub(super) fn member(list: &[Value], name: &str) -> Option<Value> {
+    list.chunks_exact(2)
+        .find(|pair| matches!(&pair[0], Value::BulkString(key) if key == name.as_bytes()))
+        .map(|pair| pair[1].clone())
+}

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::Millis;
 use crate::domain::health::{Activity, Loop, LoopState, Observations, Reason};
+use crate::domain::recent::Recent;
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
 
@@ -15,6 +16,8 @@ const RESTARTS_MAX: usize = 32;
 pub struct Board {
     observations: Arc<Mutex<Observations>>,
     metrics: Arc<Metrics>,
+    /// Apart, so that probes need not copy it.
+    recent: Arc<Mutex<Recent>>,
 }
 
 impl Board {
@@ -23,6 +26,7 @@ impl Board {
         Self {
             observations: Arc::default(),
             metrics: Arc::new(metrics),
+            recent: Arc::default(),
         }
     }
 
@@ -67,6 +71,16 @@ impl Board {
             }
             observed.restarts.push_back((now, name.to_owned()));
         });
+    }
+
+    /// Changes what the page shows beyond health. The closure must not wait for anything.
+    pub fn update_recent<T>(&self, change: impl FnOnce(&mut Recent) -> T) -> T {
+        change(&mut self.recent.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A copy of what the page shows beyond health.
+    pub fn recent(&self) -> Recent {
+        self.update_recent(|recent| recent.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, Observations> {

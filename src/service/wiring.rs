@@ -11,7 +11,6 @@ use crate::config::settings::Settings;
 use crate::domain::Millis;
 use crate::domain::backoff::Backoff;
 use crate::domain::lanes::{LANE_HELD_MAX, LaneLimits, PARKED_MAX};
-use crate::domain::schedule::Schedule;
 use crate::handlers::Handler;
 use crate::http::app::{App, health_limits};
 use crate::http::gate::{Gate, GateHandle, Reserved, reserve, take_over};
@@ -79,8 +78,8 @@ pub(super) fn start_publishing(
             StreamWriter::new(&settings.redis, &settings.service.name, &keys).metered(&metrics);
         move || publisher::run(writer, &requests, &stop)
     })?;
-    let schedules = Arc::new(all_schedules(settings));
     let metrics = Arc::clone(board.metrics());
+    let schedules = Arc::new(settings.all_schedules());
     let (settings, ticks, stop) = (Arc::clone(settings), queue.clone(), writing.clone());
     supervisor.start_restartable("scheduler", move || {
         let (settings, queue, stop) = (Arc::clone(&settings), ticks.clone(), stop.clone());
@@ -110,19 +109,6 @@ pub(super) fn reserve_address(
     let wanted = SocketAddr::new(settings.http.bind, settings.http.port);
     Ok(reserve(wanted)
         .map_err(|failure| format!("listen on {wanted} (BIND_ADDRESS, SERVICE_PORT): {failure}"))?)
-}
-
-/// Those of the file and the test event.
-fn all_schedules(settings: &Settings) -> Vec<Schedule> {
-    let test_event = settings
-        .test_event_interval
-        .map(|interval| Schedule::test_event(&settings.service.name, interval));
-    settings
-        .schedules
-        .iter()
-        .cloned()
-        .chain(test_event)
-        .collect()
 }
 
 /// The gate and the workers behind it; answers the way to the gate and the address it listens at.

@@ -12,6 +12,7 @@ use crate::config::settings::Settings;
 use crate::domain::Millis;
 use crate::domain::backlog::{Backlog, BacklogMemory, Seen};
 use crate::domain::health::{GroupState, Phase, TrimBlocked};
+use crate::domain::recent::{CONSUMERS_ASKED_MAX, Consumers, Reading, SAMPLE_EVERY_MS};
 use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
 use crate::redis_io::inspect;
@@ -69,6 +70,7 @@ struct Monitor {
     last_inspection: Option<Millis>,
     memory: BacklogMemory,
     next_trim: Millis,
+    next_consumers: Millis,
 }
 
 /// The monitor's loop.
@@ -91,6 +93,7 @@ pub fn run(parts: MonitorParts) -> Result<(), ThreadError> {
         last_inspection: None,
         memory: BacklogMemory::default(),
         next_trim: 0,
+        next_consumers: 0,
     };
     while !monitor.parts.stop.requested() {
         let pause = monitor.look();
@@ -107,6 +110,8 @@ pub fn run(parts: MonitorParts) -> Result<(), ThreadError> {
 impl Monitor {
     /// One look; answers how long to wait for the next.
     fn look(&mut self) -> Duration {
+        // First, because what follows may wait for Redis.
+        self.sample();
         let began = clock::now();
         self.parts
             .board
@@ -193,7 +198,52 @@ impl Monitor {
                 ..GroupState::default()
             },
         };
+        let consumers = state.consumers;
         self.parts.board.update(|observed| observed.group = state);
+        self.list_consumers(consumers, now);
+    }
+
+    /// The consumers for the page, as often as a sample is taken.
+    fn list_consumers(&mut self, count: Option<u64>, now: Millis) {
+        let Some(count) = count.filter(|_| now >= self.next_consumers) else {
+            return;
+        };
+        self.next_consumers = now + SAMPLE_EVERY_MS;
+        let consumers = if count > CONSUMERS_ASKED_MAX {
+            Some(Consumers::unnamed(count))
+        } else {
+            match inspect::consumers(&mut self.link, &self.parts.keys) {
+                Ok(consumers) => Some(consumers),
+                Err(error) => {
+                    debug!(target: CONTEXT, error:% = error; "consumers could not be listed");
+                    None
+                }
+            }
+        };
+        self.parts
+            .board
+            .update_recent(|recent| recent.consumers = consumers);
+    }
+
+    /// A point of the page's charts, when it is time for one.
+    fn sample(&self) {
+        let board = &self.parts.board;
+        let now = clock::now();
+        if !board.update_recent(|recent| recent.history.is_due(now)) {
+            return;
+        }
+        let reading = board.update(|observed| {
+            // While Redis is away the last figures are no figures of this moment.
+            let known = observed.redis.reason.is_none();
+            Reading {
+                now,
+                unix_ms: clock::unix_ms(),
+                handled: observed.handled,
+                lag: observed.group.lag.filter(|_| known),
+                pending: observed.group.pending.filter(|_| known),
+            }
+        });
+        board.update_recent(|recent| recent.history.take(reading));
     }
 
     /// What a look at stream and group tells.

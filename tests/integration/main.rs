@@ -33,6 +33,7 @@ mod link;
 mod logs;
 mod metrics;
 mod names;
+mod page;
 mod parked;
 mod publish_command;
 mod publisher;

@@ -22,11 +22,12 @@ pub(super) fn all() -> Value {
     all.extend(of_answers());
     all.extend(of_delayed());
     all.extend(of_health());
+    all.extend(super::overview::schemas());
     Value::Object(all)
 }
 
 /// The object that the macro has made.
-fn members(object: Value) -> Map<String, Value> {
+pub(super) fn members(object: Value) -> Map<String, Value> {
     match object {
         Value::Object(members) => members,
         _ => Map::new(),
@@ -34,7 +35,7 @@ fn members(object: Value) -> Map<String, Value> {
 }
 
 /// The same, or null.
-fn nullable(schema: &Value) -> Value {
+pub(super) fn nullable(schema: &Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 

@@ -26,6 +26,8 @@ fn the_head_alone_decides_what_exists_and_what_it_takes() {
         ("/delayedx", false, 0, None),
         ("/metrics", false, 0, reads),
         ("/metrics/", false, 0, None),
+        ("/overview", false, 0, reads),
+        ("/overview/", false, 0, None),
         ("/openapi.json", false, 0, reads),
         ("/health/", false, 0, None),
         ("/Health", false, 0, None),

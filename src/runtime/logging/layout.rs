@@ -10,9 +10,9 @@ use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
 
 use super::{CONTEXT, OwnLine};
-use crate::config::settings::{LogAggregateId, LogFormat, LogSettings, ServiceIdentity};
+use crate::config::settings::{LogFormat, LogSettings, ServiceIdentity};
 use crate::domain::escape::{self, push_json_string, push_plain};
-use crate::domain::mask::{self, AggregateIds, MASK, Masking, Treatment};
+use crate::domain::mask::{self, MASK, Masking, Treatment};
 use crate::domain::timestamp;
 use crate::runtime::clock;
 
@@ -49,7 +49,7 @@ pub(super) fn is_ours(record: &Record<'_>) -> bool {
 }
 
 /// The context shown: our own targets are contexts already; of a module path the crate is kept, or, in ours, the last part.
-fn context<'r>(record: &Record<'r>) -> &'r str {
+pub(super) fn context<'r>(record: &Record<'r>) -> &'r str {
     let target = record.target();
     let shown = if is_ours(record) {
         target.rsplit("::").next()
@@ -95,15 +95,14 @@ impl Layout {
             format: settings.format,
             dress,
             zone: settings.timezone.clone(),
-            masking: Masking {
-                aggregate_ids: match settings.aggregate_id {
-                    LogAggregateId::Full => AggregateIds::Full,
-                    LogAggregateId::Hash => AggregateIds::Hash,
-                    LogAggregateId::Off => AggregateIds::Off,
-                },
-            },
+            masking: settings.masking(),
             identity,
         }
+    }
+
+    /// What hides secrets in lines.
+    pub(super) fn masking(&self) -> Masking {
+        self.masking
     }
 
     /// The line of a record; laid out when it is displayed.

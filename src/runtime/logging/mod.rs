@@ -6,6 +6,7 @@
 
 mod layout;
 mod queue;
+mod recent;
 mod writer;
 
 use std::cell::Cell;
@@ -21,12 +22,17 @@ use crossbeam_channel::Sender;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::settings::{LogFormat, LogSettings, ServiceIdentity};
+use crate::domain::mask::Masking;
+use crate::runtime::clock;
 use crate::runtime::service_manager;
 use crate::runtime::thread::{EndReport, panic_message, spawn};
 
 use layout::{Dress, Layout};
 use queue::Queue;
+use recent::Ring;
 use writer::Writer;
+
+pub use recent::{Detail, REMEMBERED_MAX, Remembered};
 
 /// The context of lines about the log itself.
 const CONTEXT: &str = "logging";
@@ -43,6 +49,9 @@ const FOREIGN_LEVEL: LevelFilter = LevelFilter::Warn;
 /// Lines dropped by this process; see [`dropped_lines`].
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
+/// The last warnings and errors of this process; see [`recent_errors`].
+static RECENT: Ring = Ring::new();
+
 thread_local! {
     /// Set while this thread logs a panic, so that a panic in there is not logged again.
     static IN_PANIC_HOOK: Cell<bool> = const { Cell::new(false) };
@@ -51,6 +60,11 @@ thread_local! {
 /// The lines that were logged and never written: the queue was full or standard output was gone.
 pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
+}
+
+/// The last warnings and errors of this process, newest first; masked, and without payloads.
+pub fn recent_errors() -> Vec<Remembered> {
+    RECENT.newest_first()
 }
 
 /// Keeps hold of the queue; main flushes through it as its last act.
@@ -132,6 +146,7 @@ pub fn start(
         reports,
     )?;
     logger.application = application;
+    logger.recent = Some(&RECENT);
     log::set_boxed_logger(Box::new(logger)).map_err(|_| StartError::AlreadyStarted)?;
     log::set_max_level(settings.level);
     std::panic::set_hook(Box::new(log_panic));
@@ -149,6 +164,7 @@ fn pipeline(
     reports: Sender<EndReport>,
 ) -> Result<(Logger, LogHandle), StartError> {
     let layout = Arc::new(Layout::new(settings, service, dress));
+    let masking = layout.masking();
     let (queue, items) = Queue::new(dropped);
     let writer = Writer::new(items, output, Arc::clone(&layout), pace);
     spawn(THREAD, reports, move || {
@@ -165,6 +181,8 @@ fn pipeline(
     let logger = Logger {
         level: settings.level,
         application: None,
+        masking,
+        recent: None,
         dispatch,
     };
     Ok((logger, LogHandle { queue }))
@@ -175,6 +193,9 @@ struct Logger {
     level: LevelFilter,
     /// The crate that uses this one as a library.
     application: Option<&'static str>,
+    masking: Masking,
+    /// Where our own warnings and errors are remembered.
+    recent: Option<&'static Ring>,
     dispatch: Box<dyn Log>,
 }
 
@@ -196,6 +217,13 @@ impl Log for Logger {
         };
         if record.level() <= shown {
             self.dispatch.log(record);
+        }
+        // What others log was written for the log alone.
+        if let Some(recent) = self.recent
+            && record.level() <= Level::Warn
+            && layout::is_ours(record)
+        {
+            recent.note(self.masking, record, clock::unix_ms());
         }
     }
 

@@ -14,6 +14,7 @@ use crate::domain::entry_id::EntryId;
 use crate::domain::health::{HealthLimits, Phase};
 use crate::domain::rate_limit::RateLimit;
 use crate::http::access::Access;
+use crate::http::overview::Beside;
 use crate::runtime::board::Board;
 use crate::runtime::shutdown::shutdown_pair;
 
@@ -65,6 +66,7 @@ fn app(publish: PublishFn) -> App {
         shutdown,
         trigger_limit: Mutex::new(RateLimit::new(1000)),
         publish,
+        beside: Beside::default(),
     }
 }
 
