@@ -158,6 +158,7 @@ Usage:
   weir check                check the configuration without connecting, and show it: where each value comes from, when schedules tick
   weir healthcheck          ask the service on this machine whether it is ready; ends with 0 or 1 within {} s
       --live                ask whether it is alive instead
+      --details             ask for everything instead: the JSON of /health
       --port PORT           at this port instead of SERVICE_PORT
       --url URL             at http://ADDRESS:PORT instead; ADDRESS is an IP address or localhost
   weir publish              publish events from standard input, one JSON object a line; writes their entry ids

@@ -68,7 +68,7 @@ impl fmt::Display for UsageError {
 impl std::error::Error for UsageError {}
 
 /// Every word we know, without its dashes, and how it is written.
-const WORDS: [(&str, &str); 12] = [
+const WORDS: [(&str, &str); 13] = [
     ("check", "weir check"),
     ("healthcheck", "weir healthcheck"),
     ("publish", "weir publish"),
@@ -79,6 +79,7 @@ const WORDS: [(&str, &str); 12] = [
     ("help", "--help"),
     ("version", "--version"),
     ("live", "--live"),
+    ("details", "--details"),
     ("port", "--port"),
     ("url", "--url"),
 ];
@@ -94,6 +95,7 @@ where
     let mut parser = Parser::from_args(arguments);
     let mut subcommand: Option<&'static str> = None;
     let mut live = false;
+    let mut details = false;
     let mut port: Option<u16> = None;
     let mut url: Option<SocketAddr> = None;
     let mut event = EventArguments::default();
@@ -105,6 +107,7 @@ where
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
             Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
             Arg::Long("live") => live = true,
+            Arg::Long("details") => details = true,
             Arg::Long("port") => once(&mut port, "--port", parse_port(&value(&mut parser)?)?)?,
             Arg::Long("url") => once(&mut url, "--url", parse_url(&value(&mut parser)?)?)?,
             Arg::Long("event") => once(&mut event.name, "--event", text(&mut parser, "--event")?)?,
@@ -146,7 +149,11 @@ where
         ));
     }
     match subcommand {
-        Some("healthcheck") => Ok(Command::HealthCheck(Question { live, target })),
+        Some("healthcheck") => Ok(Command::HealthCheck(Question {
+            live,
+            details,
+            target,
+        })),
         _ if live || target != Target::Environment => Err(UsageError {
             what: "--live, --port and --url belong to weir healthcheck".to_owned(),
             hint: None,
@@ -296,7 +303,11 @@ mod tests {
     }
 
     fn question(live: bool, target: Target) -> Command {
-        Command::HealthCheck(Question { live, target })
+        Command::HealthCheck(Question {
+            live,
+            details: false,
+            target,
+        })
     }
 
     #[test]

@@ -4,7 +4,10 @@ use serde::Serialize;
 
 use super::app::{App, Moment};
 use super::respond::Reply;
+use crate::domain::backlog::Backlog;
 use crate::domain::health::{Dependency, HealthReport, Observations, Status};
+use crate::runtime::metrics::FRESH_FOR_MS;
+use crate::runtime::metrics::counts::seconds;
 
 /// `GET /health/live`: the process can answer.
 pub(super) fn live() -> Reply {
@@ -76,6 +79,12 @@ struct Details<'a> {
     consumer: Option<&'a str>,
     lag: Option<u64>,
     pending: Option<u64>,
+    /// Age of the oldest entry the group has not settled; missing before the monitor's first look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_seconds: Option<f64>,
+    /// Age of the oldest pending entry, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_pending_seconds: Option<f64>,
     held: u64,
     /// Entries behind failing ones of which only the id is kept; missing when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +158,11 @@ fn details<'a>(
             Status::Unhealthy.as_str()
         }
     };
+    let age = |of: fn(&Backlog) -> u64| {
+        let backlog = observed.backlog.as_ref()?;
+        let age_ms = backlog.age_now(of(backlog), at.now, FRESH_FOR_MS);
+        Some(seconds(age_ms.saturating_mul(1000)))
+    };
     let shown = |unix_ms: Option<u64>| unix_ms.map(|unix_ms| app.timestamp(unix_ms));
     let latency_us = observed
         .redis
@@ -180,6 +194,8 @@ fn details<'a>(
         consumer: observed.consumer.as_deref(),
         lag: observed.group.lag,
         pending: observed.group.pending,
+        lag_seconds: age(|backlog| backlog.oldest_unsettled_ms),
+        oldest_pending_seconds: age(|backlog| backlog.oldest_pending_ms),
         held: observed.held,
         parked: Some(observed.parked).filter(|parked| *parked > 0),
         handled: observed.handled,

@@ -20,7 +20,7 @@ use crate::domain::health::Reason;
 use counts::{Counter, Gauge, Histogram, LinkMeter, WorkerMeter};
 use http::HttpMeter;
 
-pub use page::{Facts, Format, render};
+pub use page::{FRESH_FOR_MS, Facts, Format, render};
 
 /// Bounds of `weir_handling_seconds`, microseconds: from a handler in Rust to the longest `HANDLER_TIMEOUT_MS` anybody should want.
 const HANDLING_US: &[u64] = &[

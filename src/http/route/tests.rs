@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::*;
+use crate::domain::backlog::Backlog;
 use crate::domain::health::{Phase, Reason};
 use crate::http::test_app::{AT, body, get, header, request, test_app};
 
@@ -127,6 +128,13 @@ fn unhealthy_answers_are_these_bytes() {
         observed.last_message_unix_ms = Some(AT.unix_ms);
         observed.group.lag = Some(12);
         observed.group.pending = Some(3);
+        // Looked at just now, so ages are told as they were found.
+        observed.backlog = Some(Backlog {
+            at: AT.now,
+            oldest_unsettled_ms: 90_250,
+            oldest_pending_ms: 1_500,
+            ..Backlog::default()
+        });
         observed.group.dead_letter_length = Some(9);
         observed.held = 2;
         observed.parked = 1;
@@ -153,7 +161,7 @@ fn unhealthy_answers_are_these_bytes() {
                 r#""checks":{"redis":{"status":"unhealthy","latency":null,"lastCheck":"2025-06-28T23:40:13.153Z"},"#,
                 r#""eventStream":{"status":"unhealthy","consumerActive":false,"lastMessage":"2025-06-28T23:40:13.653Z"}},"#,
                 r#""reasons":["redis_unreachable"],"stream":"event-stream","group":"orders","consumer":"orders-1","#,
-                r#""lag":12,"pending":3,"held":2,"parked":1,"handled":40,"deadLetters":{"written":1,"stored":9}}"#
+                r#""lag":12,"pending":3,"lagSeconds":90.25,"oldestPendingSeconds":1.5,"held":2,"parked":1,"handled":40,"deadLetters":{"written":1,"stored":9}}"#
             ),
         ),
     ] {

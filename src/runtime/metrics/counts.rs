@@ -225,7 +225,7 @@ fn micros(took: Duration) -> u64 {
     clippy::cast_precision_loss,
     reason = "a sum of seconds is shown, not reckoned with"
 )]
-pub(super) fn seconds(us: u64) -> f64 {
+pub fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
 }
 

@@ -25,7 +25,7 @@ const PAGE_BYTES: usize = 64 * 1024;
 const LABEL_BYTES_MAX: usize = 128;
 
 /// Ages are told as they were found for this long: the monitor looks every 2 s.
-const FRESH_FOR_MS: Millis = 5_000;
+pub const FRESH_FOR_MS: Millis = 5_000;
 
 /// What the page tells besides what is counted and observed.
 #[derive(Debug, Clone, Copy)]
