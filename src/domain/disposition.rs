@@ -190,4 +190,20 @@ mod tests {
             assert_eq!(dispose(result, calls, 5), verdict);
         }
     }
+
+    #[test]
+    fn the_list_of_codes_has_every_reason() {
+        use crate::domain::entry_codec::Rule;
+        let malformed = DecodeError::new("event", Rule::Missing, None);
+        let all = [
+            DeadLetterReason::Malformed(malformed),
+            DeadLetterReason::Rejected(String::new()),
+            DeadLetterReason::Exhausted(String::new()),
+            DeadLetterReason::Abandoned,
+            DeadLetterReason::Adopted,
+            DeadLetterReason::Trimmed,
+        ];
+        let codes: Vec<_> = all.iter().map(DeadLetterReason::code).collect();
+        assert_eq!(codes, DeadLetterReason::CODES);
+    }
 }

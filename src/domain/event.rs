@@ -115,6 +115,11 @@ impl Event {
             .map(|(_, value)| value.as_slice())
     }
 
+    /// Whether another wire format than ours was read.
+    pub fn is_foreign(&self) -> bool {
+        self.original.is_some()
+    }
+
     /// All fields in order, unknown ones too: those of the entry, unchanged, or what its wire format makes of them.
     pub fn fields(&self) -> &[Field] {
         &self.fields

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::entry_id::EntryId;
 use super::health::Reason;
+use super::letters::{Letters, LettersAnswer};
 use super::timed::{Timed, TimedAnswer};
 
 /// The fields of an entry in the order they are written.
@@ -21,6 +22,8 @@ pub enum Publication {
     Batch(Batch),
     /// A tick of a schedule, or something about delayed events.
     Timed(Timed),
+    /// Something about dead letters.
+    Letters(Letters),
 }
 
 /// Events that belong together.
@@ -50,6 +53,7 @@ impl Publication {
             Self::Event(_) => 1,
             Self::Batch(batch) => batch.events.len(),
             Self::Timed(timed) => usize::from(!timed.fields().is_empty()),
+            Self::Letters(letters) => letters.count(),
         }
     }
 
@@ -65,6 +69,7 @@ impl Publication {
             Self::Event(fields) => of(fields),
             Self::Batch(batch) => batch.events.iter().map(|fields| of(fields)).sum(),
             Self::Timed(timed) => of(timed.fields()),
+            Self::Letters(letters) => letters.bytes(),
         }
     }
 }
@@ -83,6 +88,8 @@ pub enum PublishOutcome {
     },
     /// The answer to something timed.
     Timed(TimedAnswer),
+    /// The answer to something about dead letters.
+    Letters(LettersAnswer),
     /// Something else was published under the same idempotency key. Nothing was written.
     KeyReused,
     /// Redis was away for as long as we wait. Nothing was written; trying again is safe.

@@ -15,7 +15,9 @@ use super::overview::Beside;
 use crate::config::settings::{ServiceIdentity, Settings};
 use crate::domain::Millis;
 use crate::domain::delayed::DelayId;
+use crate::domain::entry_id::EntryId;
 use crate::domain::health::{HealthLimits, HealthReport, Observations, assess};
+use crate::domain::letters::Pace;
 use crate::domain::publishing::Publication;
 use crate::domain::rate_limit::{RateLimit, TRIGGER_INTERVAL_MS};
 use crate::domain::timestamp;
@@ -51,6 +53,40 @@ pub enum Asked {
     DelayedShow(DelayId),
     /// `DELETE /delayed/{id}`.
     DelayedCancel,
+    /// One of the routes of dead letters.
+    Letters(LettersAsked),
+}
+
+/// What was asked about dead letters, and who asked for a change: the name of the key, never the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LettersAsked {
+    /// `GET /dead-letters`.
+    List,
+    /// `GET /dead-letters/{id}`.
+    Show,
+    /// `POST /dead-letters/{id}/retry`.
+    Retry {
+        /// The letter.
+        id: EntryId,
+        /// Who.
+        by: String,
+    },
+    /// `POST /dead-letters/retry`.
+    RetryAll {
+        /// Most letters of this request: so many took their time of the pace.
+        most: usize,
+        /// Letters a second.
+        rate: u32,
+        /// Who.
+        by: String,
+    },
+    /// `DELETE /dead-letters/{id}`.
+    Drop {
+        /// The letter.
+        id: EntryId,
+        /// Who.
+        by: String,
+    },
 }
 
 /// Something on its way to the publisher, for a client that waits.
@@ -116,6 +152,8 @@ pub struct App {
     pub shutdown: Shutdown,
     /// At most one triggered test event a second, for the whole process.
     pub trigger_limit: Mutex<RateLimit>,
+    /// How fast dead letters go back, for the whole process.
+    pub letters_pace: Mutex<Pace>,
     /// The way to the publisher.
     pub publish: PublishFn,
     /// What the page shows besides the board.
@@ -164,6 +202,7 @@ impl App {
             started,
             shutdown,
             trigger_limit: Mutex::new(RateLimit::new(TRIGGER_INTERVAL_MS)),
+            letters_pace: Mutex::default(),
             publish,
             beside: Beside::new(settings),
         }

@@ -43,7 +43,7 @@ pub(super) fn events(app: &App, request: &Request, at: Moment) -> Option<Reply> 
     };
     let asked = match &publication {
         Publication::Timed(_) => Asked::Delay,
-        Publication::Event(_) | Publication::Batch(_) => Asked::Events,
+        Publication::Event(_) | Publication::Batch(_) | Publication::Letters(_) => Asked::Events,
     };
     hand_over(app, request, at, key, publication, asked)
 }
@@ -117,6 +117,7 @@ pub(super) fn published(app: &App, ticket: &Ticket, outcome: &PublishOutcome) ->
             unavailable(detail, DELAYED_FULL, Some(RETRY_AFTER_PERSON_S), id)
         }
         PublishOutcome::Timed(_)
+        | PublishOutcome::Letters(_)
         | PublishOutcome::Unavailable(_)
         | PublishOutcome::Refused(_)
         | PublishOutcome::OutcomeUnknown => unanswered(ticket, outcome),
@@ -145,7 +146,10 @@ pub(super) fn unanswered(ticket: &Ticket, outcome: &PublishOutcome) -> Reply {
                      GET /delayed shows those that wait",
                     None,
                 ),
-                Asked::DelayedList | Asked::DelayedShow(_) | Asked::DelayedCancel => (
+                Asked::DelayedList
+                | Asked::DelayedShow(_)
+                | Asked::DelayedCancel
+                | Asked::Letters(_) => (
                     "this was sent to Redis and no answer came; it can be sent again",
                     Some(RETRY_AFTER_AWAY_S),
                 ),

@@ -9,6 +9,7 @@ pub mod app;
 mod common;
 mod connection;
 mod count;
+mod dead_letters;
 mod delayed;
 mod events;
 pub mod exchange;

@@ -3,6 +3,7 @@
 //! Paths and methods come from the table of routes, so none can be missing; what is said of each stands here, and tests compare it with
 //! real answers.
 
+mod letters;
 mod overview;
 mod schemas;
 
@@ -86,6 +87,10 @@ fn operation_id(route: &Route, method: &str) -> String {
         Endpoint::Events => "PublishEvents",
         Endpoint::Delayed => "DelayedEvents",
         Endpoint::DelayedOne => "DelayedEvent",
+        Endpoint::DeadLetters => "DeadLetters",
+        Endpoint::DeadLettersRetry => "RetryDeadLetters",
+        Endpoint::DeadLetter => "DeadLetter",
+        Endpoint::DeadLetterRetry => "RetryDeadLetter",
         Endpoint::OpenApi => "OpenApi",
         Endpoint::Overview => "Overview",
         Endpoint::Root => "Root",
@@ -98,6 +103,10 @@ fn summary(endpoint: Endpoint, method: &str) -> &'static str {
         Endpoint::Delayed => "The events that wait for their time, in the order they are due",
         Endpoint::DelayedOne if method == "DELETE" => "Forgets an event that waits for its time",
         Endpoint::DelayedOne => "One event that waits for its time",
+        Endpoint::DeadLetters
+        | Endpoint::DeadLettersRetry
+        | Endpoint::DeadLetter
+        | Endpoint::DeadLetterRetry => letters::summary(endpoint, method),
         Endpoint::Live => "Whether the process can answer",
         Endpoint::Metrics => "Counts and figures for Prometheus",
         Endpoint::Ready => "Whether Redis and the stream can be worked with",
@@ -133,7 +142,11 @@ fn parameters(endpoint: Endpoint) -> Value {
             let id = json!({ "name": "id", "in": "path", "required": true, "schema": delay_id });
             return json!([correlation, id]);
         }
-        _ => return json!([correlation]),
+        _ => {
+            let mut all = vec![correlation];
+            all.extend(letters::parameters(endpoint));
+            return json!(all);
+        }
     }
     let once = json!({
         "name": "Idempotency-Key",
@@ -162,6 +175,11 @@ fn request_body(endpoint: Endpoint) -> Option<Value> {
                 "application/cloudevents+json": schema("CloudEvent"),
                 "application/cloudevents-batch+json": schema("CloudEvents"),
             },
+        })),
+        Endpoint::DeadLettersRetry => Some(json!({
+            "required": false,
+            "description": "At most 4 KiB; without a body all dead letters are meant.",
+            "content": { "application/json": schema("RetryDeadLetters") },
         })),
         _ => None,
     }
@@ -267,6 +285,10 @@ fn own(endpoint: Endpoint, method: &str) -> &'static [Own] {
             (504, "It may have been published or not", PROBLEM, "Problem"),
         ],
         Endpoint::Delayed | Endpoint::DelayedOne => delayed(endpoint, method),
+        Endpoint::DeadLetters
+        | Endpoint::DeadLettersRetry
+        | Endpoint::DeadLetter
+        | Endpoint::DeadLetterRetry => letters::own(endpoint, method),
         Endpoint::Events => &[
             (201, "Every event is in the stream", JSON, "Published"),
             (

@@ -9,7 +9,9 @@ use serde_json::json;
 use super::app::{App, Asked, Moment, Ticket};
 use super::exchange::{Method, Request};
 use super::respond::Reply;
-use super::{delayed, events, health_pages, metrics_page, openapi, overview, page, trigger};
+use super::{
+    dead_letters, delayed, events, health_pages, metrics_page, openapi, overview, page, trigger,
+};
 use crate::domain::Millis;
 use crate::domain::publishing::PublishOutcome;
 
@@ -18,6 +20,9 @@ pub const TRIGGER_BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The longest body of `POST /events`, bytes (contract). The gate's own bound on every body is the same.
 pub const EVENTS_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// The longest body of `POST /dead-letters/retry`, bytes: some conditions and numbers.
+const SWEEP_BODY_BYTES_MAX: usize = 4 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -30,13 +35,17 @@ pub(super) enum Endpoint {
     Events,
     Delayed,
     DelayedOne,
+    DeadLetters,
+    DeadLettersRetry,
+    DeadLetter,
+    DeadLetterRetry,
     OpenApi,
     Overview,
     Root,
 }
 
 pub(super) struct Route {
-    /// May end with `{id}`: any one segment.
+    /// May have one `{id}`: any one segment. The first row that fits counts.
     pub(super) path: &'static str,
     pub(super) endpoint: Endpoint,
     /// What `Allow` says.
@@ -52,7 +61,7 @@ pub(super) struct Route {
 const READ: (&str, &[Method]) = ("GET, HEAD", &[Method::Get, Method::Head]);
 const WRITE: (&str, &[Method]) = ("POST", &[Method::Post]);
 
-pub(super) const ROUTES: [Route; 12] = [
+pub(super) const ROUTES: [Route; 16] = [
     health_route("/health/live", Endpoint::Live),
     health_route("/health/ready", Endpoint::Ready),
     health_route("/health", Endpoint::Health),
@@ -85,6 +94,21 @@ pub(super) const ROUTES: [Route; 12] = [
         needs_key: true,
         ..read_route("/delayed/{id}", Endpoint::DelayedOne)
     },
+    Route {
+        needs_key: true,
+        ..read_route("/dead-letters", Endpoint::DeadLetters)
+    },
+    Route {
+        body_bytes_max: SWEEP_BODY_BYTES_MAX,
+        ..write_route("/dead-letters/retry", Endpoint::DeadLettersRetry)
+    },
+    Route {
+        allow: "DELETE, GET, HEAD",
+        methods: &[Method::Delete, Method::Get, Method::Head],
+        needs_key: true,
+        ..read_route("/dead-letters/{id}", Endpoint::DeadLetter)
+    },
+    write_route("/dead-letters/{id}/retry", Endpoint::DeadLetterRetry),
     read_route("/metrics", Endpoint::Metrics),
     read_route("/overview", Endpoint::Overview),
     read_route("/openapi.json", Endpoint::OpenApi),
@@ -107,6 +131,16 @@ const fn health_route(path: &'static str, endpoint: Endpoint) -> Route {
         body_bytes_max: 0,
         needs_key: false,
         health: true,
+    }
+}
+
+/// Only with a key, and without a body unless the row says so.
+const fn write_route(path: &'static str, endpoint: Endpoint) -> Route {
+    Route {
+        allow: WRITE.0,
+        methods: WRITE.1,
+        needs_key: true,
+        ..read_route(path, endpoint)
     }
 }
 
@@ -182,8 +216,11 @@ fn find(path: &str) -> Option<&'static Route> {
 pub fn number(path: &str) -> usize {
     ROUTES
         .iter()
-        .position(|route| match before_id(route.path) {
-            Some(before) => path.strip_prefix(before).is_some_and(is_segment),
+        .position(|route| match route.path.split_once("{id}") {
+            Some((before, behind)) => path
+                .strip_prefix(before)
+                .and_then(|rest| rest.strip_suffix(behind))
+                .is_some_and(is_segment),
             None => route.path == path,
         })
         .unwrap_or(ROUTES.len())
@@ -195,11 +232,6 @@ pub fn labels() -> Vec<(&'static str, &'static str)> {
         .iter()
         .map(|route| (route.path, route.allow))
         .collect()
-}
-
-/// The path before its last segment, if that one is an id.
-fn before_id(path: &str) -> Option<&str> {
-    path.strip_suffix("{id}")
 }
 
 fn is_segment(text: &str) -> bool {
@@ -234,6 +266,10 @@ pub fn handle(app: &App, request: &Request, at: Moment) -> Option<Reply> {
         Endpoint::Events => events::events(app, request, at),
         Endpoint::Delayed => delayed::list(app, request, at),
         Endpoint::DelayedOne => delayed::one(app, request, at),
+        Endpoint::DeadLetters => dead_letters::list(app, request, at),
+        Endpoint::DeadLettersRetry => dead_letters::retry_all(app, request, at),
+        Endpoint::DeadLetter => dead_letters::one(app, request, at),
+        Endpoint::DeadLetterRetry => dead_letters::retry(app, request, at),
     }
 }
 
@@ -245,6 +281,7 @@ pub fn published(app: &App, ticket: &Ticket, outcome: &PublishOutcome) -> Reply 
         Asked::DelayedList | Asked::DelayedShow(_) | Asked::DelayedCancel => {
             delayed::answered(ticket, outcome)
         }
+        Asked::Letters(asked) => dead_letters::answered(app, ticket, asked, outcome),
     }
 }
 

@@ -80,6 +80,7 @@ pub(crate) fn test_app(room: usize) -> TestApp {
         started: AT.now - 61_999,
         shutdown,
         trigger_limit: Mutex::new(RateLimit::new(1000)),
+        letters_pace: Mutex::default(),
         publish: Box::new(move |order| {
             let mut orders = kept.lock().unwrap();
             if orders.len() == room {

@@ -109,6 +109,7 @@ pub(super) fn published(app: &App, ticket: &Ticket, outcome: &PublishOutcome) ->
         PublishOutcome::OutcomeUnknown
         | PublishOutcome::Batch { .. }
         | PublishOutcome::Timed(_)
+        | PublishOutcome::Letters(_)
         | PublishOutcome::KeyReused => {
             let detail =
                 "the event was sent to Redis and no answer came: it may have been published or not";

@@ -6,6 +6,7 @@ pub mod group;
 pub mod inspect;
 pub mod keys;
 pub mod lease;
+mod letters;
 pub mod publish;
 mod scripts;
 pub mod settle;

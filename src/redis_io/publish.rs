@@ -12,7 +12,7 @@ use super::connection::{Link, PipelineReply};
 use super::errors::RedisIoError;
 use super::keys::Keys;
 use super::scripts::{self, Text};
-use super::{timed, values};
+use super::{letters, timed, values};
 use crate::config::settings::RedisSettings;
 use crate::domain::entry_id::EntryId;
 use crate::domain::publishing::{Batch, Fields, Publication, PublishOutcome};
@@ -55,7 +55,7 @@ impl How {
 /// What became of one publication.
 #[derive(Debug)]
 pub enum Added {
-    /// The server has dealt with it: `Published`, `Batch`, `KeyReused` or `Timed`.
+    /// The server has dealt with it: `Published`, `Batch`, `KeyReused`, `Timed` or `Letters`.
     Done(PublishOutcome),
     /// The server refused it; nothing of it is in the stream.
     Refused(RedisIoError),
@@ -163,6 +163,7 @@ impl StreamWriter {
             Publication::Event(fields) => xadd(&self.keys.stream, fields),
             Publication::Batch(batch) => script(&self.keys, batch, how),
             Publication::Timed(timed) => timed::command(&self.keys, timed, how),
+            Publication::Letters(asked) => letters::command(&self.keys, asked, how),
         }
     }
 
@@ -231,6 +232,9 @@ fn outcome(publication: &Publication, value: Value) -> Option<PublishOutcome> {
         Publication::Event(_) => return values::entry_id(&value).map(PublishOutcome::Published),
         Publication::Timed(timed) => {
             return timed::answer(timed, value).map(PublishOutcome::Timed);
+        }
+        Publication::Letters(asked) => {
+            return letters::answer(asked, value).map(PublishOutcome::Letters);
         }
         Publication::Batch(_) => {}
     }

@@ -51,6 +51,8 @@ pub struct DeadLetter {
     pub attempts_unix_ms: Option<(u64, u64)>,
     /// The event's correlation id.
     pub correlation_id: Option<String>,
+    /// Name and aggregate id of an event whose own fields do not say them, because another wire format was read.
+    pub read_as: Option<(String, String)>,
     /// Gone from stream and pending list: no owner to check.
     pub trimmed: bool,
     /// The dead letter of an entry too wide for a script, when it was written before.
@@ -394,6 +396,10 @@ fn own_fields(
     }
     if let Some(id) = &letter.correlation_id {
         fields.push(("weir-correlation-id", id.clone()));
+    }
+    if let Some((event, aggregate_id)) = &letter.read_as {
+        fields.push(("weir-event", event.clone()));
+        fields.push(("weir-aggregate-id", aggregate_id.clone()));
     }
     fields
 }

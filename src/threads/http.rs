@@ -8,13 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
-use log::{debug, error, info};
+use log::{debug, error, info, warn};
 
 use super::published;
 use super::publisher::{PublishRequest, ReplyTo, Scales};
+use crate::domain::letters::{LettersAnswer, RetryFate};
 use crate::domain::publishing::PublishOutcome;
 use crate::domain::timed::TimedAnswer;
-use crate::http::app::{App, Asked, Moment, NotAccepted, PublishFn, PublishOrder, Ticket};
+use crate::http::app::{App, Asked, LettersAsked, Moment, NotAccepted, PublishFn, PublishOrder, Ticket};
 use crate::http::exchange::{Answer, Method, Queued, Request, Token};
 use crate::http::respond::Reply;
 use crate::http::route;
@@ -164,6 +165,62 @@ fn note_published(ticket: &Ticket, outcome: &PublishOutcome) {
         (Asked::Delay, PublishOutcome::Timed(TimedAnswer::Delayed(id))) => {
             debug!(target: CONTEXT, delayId:% = id, correlationId = correlation_id; "event delayed");
         }
+        (Asked::Letters(asked), outcome) => note_letters(asked, outcome, correlation_id),
+        _ => {}
+    }
+}
+
+/// A line for every change of the dead letters, with the name of the key that asked for it, which does not tell the key.
+fn note_letters(asked: &LettersAsked, outcome: &PublishOutcome, correlation_id: &str) {
+    let (by, what) = match asked {
+        LettersAsked::List | LettersAsked::Show => return,
+        LettersAsked::Retry { by, .. } => (by.as_str(), "retry"),
+        LettersAsked::RetryAll { by, .. } => (by.as_str(), "retry all"),
+        LettersAsked::Drop { by, .. } => (by.as_str(), "drop"),
+    };
+    let letter = match asked {
+        LettersAsked::Retry { id, .. } | LettersAsked::Drop { id, .. } => Some(id.to_string()),
+        _ => None,
+    };
+    let letter = letter.as_deref();
+    match outcome {
+        PublishOutcome::Letters(LettersAnswer::Retried(RetryFate::Retried {
+            stream_id,
+            first_stream_id,
+            retries,
+            ..
+        })) => {
+            info!(
+                target: CONTEXT, deadLetterId = letter, streamId:% = stream_id, firstStreamId = first_stream_id.as_str(),
+                retries = *retries, key = by, correlationId = correlation_id;
+                "dead letter sent back"
+            );
+        }
+        PublishOutcome::Letters(LettersAnswer::Dropped(true)) => {
+            info!(target: CONTEXT, deadLetterId = letter, key = by, correlationId = correlation_id; "dead letter dropped");
+        }
+        PublishOutcome::Letters(LettersAnswer::Swept(swept)) => {
+            let (Some((first, _)), Some((last, _))) = (swept.taken.first(), swept.taken.last())
+            else {
+                return;
+            };
+            info!(
+                target: CONTEXT, count = swept.taken.len(), firstDeadLetterId:% = first, lastDeadLetterId:% = last, key = by,
+                correlationId = correlation_id;
+                "dead letters sent back"
+            );
+            for (id, stream_id) in &swept.taken {
+                let stream_id = stream_id.map(|id| id.to_string());
+                debug!(target: CONTEXT, deadLetterId:% = id, streamId = stream_id.as_deref(), key = by; "dead letter sent back");
+            }
+        }
+        PublishOutcome::OutcomeUnknown => {
+            warn!(
+                target: CONTEXT, action = what, deadLetterId = letter, key = by, correlationId = correlation_id;
+                "dead letters perhaps changed: sent to Redis and not answered"
+            );
+        }
+        // Nothing was changed.
         _ => {}
     }
 }

@@ -218,7 +218,7 @@ impl From<RedisIoError> for Trouble {
 /// What became of one publication of a write.
 #[derive(Debug)]
 pub enum Written {
-    /// Dealt with: `Published`, `Batch`, `KeyReused` or `Timed`.
+    /// Dealt with: `Published`, `Batch`, `KeyReused`, `Timed` or `Letters`.
     Done(PublishOutcome),
     /// Certainly not in the stream.
     NotWritten(Trouble),

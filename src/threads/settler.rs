@@ -293,6 +293,10 @@ impl Settler {
                     .event()
                     .and_then(|event| event.correlation_id())
                     .map(str::to_owned);
+                let read_as = body
+                    .event()
+                    .filter(|event| event.is_foreign())
+                    .map(|event| (event.name().to_owned(), event.aggregate_id().to_owned()));
                 let fields = body.into_fields();
                 let letter = DeadLetter {
                     id,
@@ -301,6 +305,7 @@ impl Settler {
                     calls,
                     attempts_unix_ms,
                     correlation_id,
+                    read_as,
                     trimmed,
                     written: None,
                 };

@@ -22,6 +22,7 @@ mod tests;
 use super::entry_codec::{self, DecodeError, Malformed, Rule};
 use super::entry_id::EntryId;
 use super::event::{Event, Field};
+use super::retried;
 use mapped::Mapped;
 
 /// `WIRE_FORMAT`: how entries are read.
@@ -76,11 +77,34 @@ impl WireFormat {
     }
 }
 
-/// Reads an entry as an event, in the format it has or is said to have.
+/// Reads an entry as an event, in the format it has or is said to have. The traces of a retry are no part of what is read; they stand
+/// behind the event's other fields.
 ///
 /// # Errors
 /// The fields as they came and the first broken rule, for the dead-letter stream.
 pub fn read(
+    id: EntryId,
+    mut fields: Vec<Field>,
+    payload_bytes_max: usize,
+    format: WireFormat,
+) -> Result<Event, Malformed> {
+    let traces = retried::take_traces(&mut fields);
+    match read_bare(id, fields, payload_bytes_max, format) {
+        Ok(mut event) => {
+            if let Some(original) = &mut event.original {
+                original.extend(traces.iter().cloned());
+            }
+            event.fields.extend(traces);
+            Ok(event)
+        }
+        Err(mut malformed) => {
+            malformed.fields.extend(traces);
+            Err(malformed)
+        }
+    }
+}
+
+fn read_bare(
     id: EntryId,
     fields: Vec<Field>,
     payload_bytes_max: usize,

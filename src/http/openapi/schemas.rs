@@ -21,6 +21,7 @@ pub(super) fn all() -> Value {
     let mut all = of_requests();
     all.extend(of_answers());
     all.extend(of_delayed());
+    all.extend(super::letters::schemas());
     all.extend(of_health());
     all.extend(super::overview::schemas());
     Value::Object(all)

@@ -48,6 +48,32 @@ script!(
     "delayed_cancel.lua"
 );
 script!(DELAYED_MOVE, "move of delayed", "delayed_move.lua");
+script!(
+    LETTERS_LIST,
+    "list of dead letters",
+    "letters.lua",
+    "letters_list.lua"
+);
+script!(
+    LETTERS_SHOW,
+    "show of a dead letter",
+    "letters.lua",
+    "letters_show.lua"
+);
+script!(
+    LETTERS_RETRY,
+    "retry of a dead letter",
+    "letters.lua",
+    "letters_back.lua",
+    "letters_retry.lua"
+);
+script!(
+    LETTERS_SWEEP,
+    "retry or drop of dead letters",
+    "letters.lua",
+    "letters_back.lua",
+    "letters_sweep.lua"
+);
 script!(JOIN, "join", "join.lua");
 script!(STAY, "stay", "stay.lua");
 script!(LEAVE, "leave", "leave.lua");
