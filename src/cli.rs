@@ -4,6 +4,7 @@
 //! handed in, so that nothing here knows of threads or Redis.
 
 pub mod arguments;
+pub mod dead_letters;
 pub mod health_check;
 pub mod publish;
 mod schedules;
@@ -56,6 +57,7 @@ pub fn execute(
             Err(error) => answer(out, err, &format!("{error}\n"), ExitStatus::No),
         },
         Command::Publish(what) => publish::main(&what, environment, out, err),
+        Command::DeadLetters(options) => dead_letters::main(&options, environment, out, err),
         Command::Check => match config::load(environment) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
@@ -166,6 +168,10 @@ Usage:
       --aggregate-id ID     what it happened to; goes with --event
       --payload JSON        its payload; null without it
       --header NAME=VALUE   a header of it; may be given several times
+  weir dead-letters list    dead letters, newest first; --event, --aggregate-id and --reason choose, --limit, --before ID
+  weir dead-letters show ID one with its fields, secrets masked unless --unmasked
+  weir dead-letters retry   send back to the stream: IDs, or --all with the same choice, --rate N a second, --max N, --yes
+  weir dead-letters drop    forget: IDs or --all, likewise; each takes --json
 
 Options:
   -h, --help                show this

@@ -8,6 +8,7 @@ use lexopt::{Arg, Parser};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::dead_letters;
 use super::health_check::{Question, Target};
 use crate::config::closest;
 
@@ -22,6 +23,8 @@ pub enum Command {
     HealthCheck(Question),
     /// Publish events.
     Publish(PublishEvent),
+    /// Work with dead letters.
+    DeadLetters(dead_letters::Options),
     /// Show the help.
     Help,
     /// Show the version.
@@ -47,7 +50,7 @@ pub struct UsageError {
 }
 
 impl UsageError {
-    fn new(what: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             hint: None,
@@ -72,6 +75,7 @@ const WORDS: [(&str, &str); 13] = [
     ("check", "weir check"),
     ("healthcheck", "weir healthcheck"),
     ("publish", "weir publish"),
+    ("dead-letters", "weir dead-letters"),
     ("event", "--event"),
     ("aggregate-id", "--aggregate-id"),
     ("payload", "--payload"),
@@ -122,6 +126,9 @@ where
                 text(&mut parser, "--payload")?,
             )?,
             Arg::Long("header") => event.headers.push(text(&mut parser, "--header")?),
+            Arg::Value(word) if subcommand.is_none() && word == "dead-letters" => {
+                return dead_letters::arguments::parse(&mut parser);
+            }
             Arg::Value(word) if subcommand.is_none() => {
                 subcommand = Some(match word.to_str() {
                     Some("check") => "check",
@@ -212,7 +219,7 @@ impl EventArguments {
     }
 }
 
-fn text(parser: &mut Parser, name: &str) -> Result<String, UsageError> {
+pub(super) fn text(parser: &mut Parser, name: &str) -> Result<String, UsageError> {
     value(parser)?
         .into_string()
         .map_err(|_| UsageError::new(format!("{name} is not UTF-8")))
@@ -224,14 +231,14 @@ fn value(parser: &mut Parser) -> Result<OsString, UsageError> {
         .map_err(|error| UsageError::new(error.to_string()))
 }
 
-fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), UsageError> {
+pub(super) fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), UsageError> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(UsageError::new(format!("{name} is given twice"))),
     }
 }
 
-fn unknown(argument: &OsStr) -> UsageError {
+pub(super) fn unknown(argument: &OsStr) -> UsageError {
     let text = argument.to_string_lossy();
     let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
     let bare = text.trim_start_matches('-').to_ascii_lowercase();

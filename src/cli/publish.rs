@@ -268,11 +268,15 @@ impl Publisher<'_> {
 }
 
 fn not_published(place: &str, error: &RedisIoError) -> Failure {
-    let status = match (error.class, error.reason()) {
+    Failure::new(status_of(error), format!("{place}: not published: {error}"))
+}
+
+/// How a command ends that Redis did not let do its work.
+pub(super) fn status_of(error: &RedisIoError) -> ExitStatus {
+    match (error.class, error.reason()) {
         (ErrorClass::LocalFile | ErrorClass::WrongType, _) => ExitStatus::Configuration,
         (_, Reason::RedisCredentials | Reason::RedisPermission) => ExitStatus::Refused,
         (ErrorClass::Refused, _) => ExitStatus::No,
         _ => ExitStatus::Unavailable,
-    };
-    Failure::new(status, format!("{place}: not published: {error}"))
+    }
 }

@@ -414,7 +414,12 @@ mod tests {
     #[test]
     fn so_many_a_second_however_they_are_divided_over_requests() {
         let mut pace = Pace::default();
-        for (now, left) in [(5_000, None), (5_000, Some(500)), (5_499, Some(1)), (5_500, None)] {
+        for (now, left) in [
+            (5_000, None),
+            (5_000, Some(500)),
+            (5_499, Some(1)),
+            (5_500, None),
+        ] {
             let checked = pace.check(now);
             assert_eq!(checked.err().map(|limited| limited.left), left, "{now}");
             if checked.is_ok() {

@@ -222,9 +222,9 @@ fn swept(done: &Swept, rate: u32) -> Reply {
             json!({ "id": id.to_string(), "streamId": stream_id.map(|id| id.to_string()) })
         })
         .collect();
-    let next = done.next.map(
-        |(after, up_to)| json!({ "after": after.to_string(), "upTo": up_to.to_string() }),
-    );
+    let next = done
+        .next
+        .map(|(after, up_to)| json!({ "after": after.to_string(), "upTo": up_to.to_string() }));
     let mut body = Map::from_iter([
         ("success".to_owned(), json!(true)),
         ("retried".to_owned(), json!(letters.len())),

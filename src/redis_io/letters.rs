@@ -325,7 +325,13 @@ mod tests {
             bytes_max: 1,
         };
         let facts = |id: &str| {
-            let mut facts = vec![bulk(id), Value::Nil, Value::Int(9), Value::Nil, Value::Int(0)];
+            let mut facts = vec![
+                bulk(id),
+                Value::Nil,
+                Value::Int(9),
+                Value::Nil,
+                Value::Int(0),
+            ];
             facts.resize(15, Value::Nil);
             list(facts)
         };
@@ -334,28 +340,59 @@ mod tests {
             (&retry, list(vec![bulk("other")]), false),
             (
                 &retry,
-                list(vec![bulk("retried"), bulk("6-0"), bulk("5-0"), Value::Int(1), Value::Nil]),
+                list(vec![
+                    bulk("retried"),
+                    bulk("6-0"),
+                    bulk("5-0"),
+                    Value::Int(1),
+                    Value::Nil,
+                ]),
                 true,
             ),
             (&retry, list(vec![bulk("retried"), bulk("6-0")]), false),
             (&retry, bulk("gone"), false),
             (
                 &sweep,
-                list(vec![bulk("5-1"), bulk("9-9"), Value::Int(0), Value::Int(0), bulk("1-0"), bulk("")]),
+                list(vec![
+                    bulk("5-1"),
+                    bulk("9-9"),
+                    Value::Int(0),
+                    Value::Int(0),
+                    bulk("1-0"),
+                    bulk(""),
+                ]),
                 true,
             ),
             (
                 &sweep,
-                list(vec![bulk("5-1"), bulk("9-9"), Value::Int(0), Value::Int(0), bulk("1-0")]),
+                list(vec![
+                    bulk("5-1"),
+                    bulk("9-9"),
+                    Value::Int(0),
+                    Value::Int(0),
+                    bulk("1-0"),
+                ]),
                 false,
             ),
             (&listing, list(vec![Value::Int(2), bulk("")]), true),
-            (&listing, list(vec![Value::Int(2), bulk("5-1"), facts("5-1")]), true),
-            (&listing, list(vec![Value::Int(2), bulk("5-1"), facts("x")]), false),
+            (
+                &listing,
+                list(vec![Value::Int(2), bulk("5-1"), facts("5-1")]),
+                true,
+            ),
+            (
+                &listing,
+                list(vec![Value::Int(2), bulk("5-1"), facts("x")]),
+                false,
+            ),
             (&listing, list(vec![Value::Int(2), bulk("x")]), false),
             (&listing, list(vec![Value::Int(2)]), false),
             (&show, list(vec![]), true),
-            (&show, list(vec![facts("5-1"), Value::Int(1), bulk("a"), Value::Int(1)]), false),
+            (
+                &show,
+                list(vec![facts("5-1"), Value::Int(1), bulk("a"), Value::Int(1)]),
+                false,
+            ),
             (&Letters::Drop(id), Value::Int(1), true),
             (&Letters::Drop(id), Value::Int(2), false),
         ] {

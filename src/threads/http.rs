@@ -15,7 +15,9 @@ use super::publisher::{PublishRequest, ReplyTo, Scales};
 use crate::domain::letters::{LettersAnswer, RetryFate};
 use crate::domain::publishing::PublishOutcome;
 use crate::domain::timed::TimedAnswer;
-use crate::http::app::{App, Asked, LettersAsked, Moment, NotAccepted, PublishFn, PublishOrder, Ticket};
+use crate::http::app::{
+    App, Asked, LettersAsked, Moment, NotAccepted, PublishFn, PublishOrder, Ticket,
+};
 use crate::http::exchange::{Answer, Method, Queued, Request, Token};
 use crate::http::respond::Reply;
 use crate::http::route;

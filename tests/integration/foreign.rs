@@ -12,9 +12,9 @@ use crate::support::{TestRedis, TestService, wait_until};
 
 const SOON: Duration = Duration::from_secs(15);
 
-type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-fn fixture(file: &str) -> Value {
+pub(crate) fn fixture(file: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire");
     let text =
         fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -30,14 +30,14 @@ fn hex(text: &Value) -> Vec<u8> {
 }
 
 /// The fields of the entry an expectation is about.
-fn entry_of(expected: &Value) -> Fields {
+pub(crate) fn entry_of(expected: &Value) -> Fields {
     let file = fixture(expected["file"].as_str().unwrap());
     let place = usize::try_from(expected["entry"].as_u64().unwrap()).unwrap();
     let pairs = file["entries"][place].as_array().unwrap().iter();
     pairs.map(|pair| (hex(&pair[0]), hex(&pair[1]))).collect()
 }
 
-fn add(redis: &TestRedis, fields: &[(Vec<u8>, Vec<u8>)]) -> String {
+pub(crate) fn add(redis: &TestRedis, fields: &[(Vec<u8>, Vec<u8>)]) -> String {
     let fields: Vec<(&[u8], &[u8])> = fields
         .iter()
         .map(|(name, value)| (name.as_slice(), value.as_slice()))
@@ -46,7 +46,7 @@ fn add(redis: &TestRedis, fields: &[(Vec<u8>, Vec<u8>)]) -> String {
 }
 
 #[track_caller]
-fn expect_handled(service: &TestService, id: &str, expected: &Value) {
+pub(crate) fn expect_handled(service: &TestService, id: &str, expected: &Value) {
     let line = service.wait_handled(id);
     assert_eq!(line.field("event"), &expected["event"], "{expected}");
     let aggregate_id = expected["aggregateId"].as_str().unwrap_or(id);

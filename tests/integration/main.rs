@@ -20,6 +20,7 @@
 mod adopt;
 mod command;
 mod consume;
+mod dead_letters;
 mod delayed;
 mod dependencies;
 

@@ -61,7 +61,8 @@ pub fn whole(whole: &Whole, unmasked: bool) -> Value {
                 value(&name, &lossy)
             };
             // Masking looks at so much of a text that is no JSON, and leaves the rest out.
-            let left_out = !unmasked && field.value.len() > SCAN_BYTES_MAX && value.len() <= SCAN_BYTES_MAX;
+            let left_out =
+                !unmasked && field.value.len() > SCAN_BYTES_MAX && value.len() <= SCAN_BYTES_MAX;
             let mut member = json!({ "name": name, "value": value, "bytes": field.value_bytes });
             if field.cut || left_out {
                 member["cut"] = true.into();
@@ -76,7 +77,6 @@ pub fn whole(whole: &Whole, unmasked: bool) -> Value {
     members.insert("content".to_owned(), content.into());
     Value::Object(members)
 }
-
 
 /// A field's value without its secrets.
 fn value(name: &str, text: &str) -> String {
@@ -182,7 +182,10 @@ mod tests {
         let open = whole(&all, true);
         assert_eq!(open["fields"], 9);
         assert_eq!(open["content"][1]["value"], "hunter2");
-        assert_eq!(open["content"][4], json!({ "name": "long", "value": long, "bytes": long.len() }));
+        assert_eq!(
+            open["content"][4],
+            json!({ "name": "long", "value": long, "bytes": long.len() })
+        );
     }
 
     #[test]

@@ -66,11 +66,7 @@ fn limit(text: &str) -> Result<usize, String> {
 }
 
 /// Sets a condition; `None` when there is none of that name.
-fn condition(
-    filter: &mut Filter,
-    name: &str,
-    value: &str,
-) -> Option<Result<(), FilterProblem>> {
+fn condition(filter: &mut Filter, name: &str, value: &str) -> Option<Result<(), FilterProblem>> {
     match name {
         "event" => Some(filter.set_event(value)),
         "aggregateId" => Some(filter.set_aggregate_id(value)),

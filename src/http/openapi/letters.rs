@@ -51,7 +51,12 @@ pub(super) fn own(endpoint: Endpoint, method: &str) -> &'static [Own] {
             NOT_DONE,
         ],
         (Endpoint::DeadLettersRetry, _) => &[
-            (202, "These are in the stream again", JSON, "DeadLettersRetried"),
+            (
+                202,
+                "These are in the stream again",
+                JSON,
+                "DeadLettersRetried",
+            ),
             (400, "The body is not JSON", PROBLEM, "Problem"),
             NO_KEY,
             SWITCHED_OFF,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use weir::config::settings::{PasswordSource, RedisAddress, RedisSettings};
+use weir::domain::letters::{Letters, LettersAnswer};
 use weir::domain::publishing::{Publication, PublishOutcome};
 use weir::domain::timed::{Timed, TimedAnswer};
 use weir::redis_io::errors::RedisIoError;
@@ -61,5 +62,21 @@ impl Writer {
     #[track_caller]
     pub fn ask(&mut self, timed: Timed) -> TimedAnswer {
         self.try_ask(timed).expect("not refused")
+    }
+
+    /// The same for dead letters.
+    #[track_caller]
+    pub fn try_letters(&mut self, letters: Letters) -> Result<LettersAnswer, RedisIoError> {
+        self.0.prepare().expect("a connection");
+        match self.0.add(&[&Publication::Letters(letters)]).remove(0) {
+            Added::Done(PublishOutcome::Letters(answer)) => Ok(answer),
+            Added::Refused(error) => Err(error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn letters(&mut self, letters: Letters) -> LettersAnswer {
+        self.try_letters(letters).expect("not refused")
     }
 }

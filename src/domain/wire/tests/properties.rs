@@ -70,4 +70,50 @@ proptest! {
         let ours = entry_codec::decode(ID, entry.clone(), PAYLOAD_MAX);
         prop_assert_eq!(read(ID, entry, PAYLOAD_MAX, format.1), ours);
     }
+
+    #[test]
+    fn a_retried_entry_of_any_format_is_read_as_it_was_the_first_time(
+        entry in prop_oneof![any_fields(), prop::sample::select(fixtures()).prop_map(|(_, fields)| fields)],
+        format in prop::sample::select(WireFormat::NAMES.to_vec()),
+    ) {
+        let traces = fields(&[("weir-retry-of", b"5-1"), ("weir-retry-count", b"2"), ("weir-retry-group", b"orders")]);
+        let mut again = entry.clone();
+        again.extend(traces.clone());
+        match (read(ID, entry, PAYLOAD_MAX, format.1), read(ID, again.clone(), PAYLOAD_MAX, format.1)) {
+            (Ok(first), Ok(second)) => {
+                let seen = |event: &Event| {
+                    (event.name().to_owned(), event.aggregate_id().to_owned(), event.payload_text().map(str::to_owned), event.headers().to_vec(),
+                     event.timestamp().map(str::to_owned), event.service_name().map(str::to_owned), event.mime_type().map(str::to_owned))
+                };
+                prop_assert_eq!(seen(&first), seen(&second));
+                // The handler sees where it comes from, and a second dead letter has it too.
+                let mut shown = first.fields().to_vec();
+                shown.extend(traces);
+                prop_assert_eq!(second.fields(), &shown);
+                prop_assert_eq!(second.field(b"weir-retry-of"), Some(&b"5-1"[..]));
+                prop_assert_eq!(second.into_fields(), again);
+            }
+            (Err(first), Err(second)) => {
+                prop_assert_eq!(first.error, second.error);
+                prop_assert_eq!(second.fields, again);
+            }
+            (first, second) => prop_assert!(false, "{:?} {:?}", first, second),
+        }
+    }
+}
+
+#[test]
+fn the_largest_entry_there_may_be_can_come_again() {
+    let mut entry = fields(&[("event", b"e"), ("aggregateId", b"a")]);
+    let room = entry_codec::ENTRY_BYTES_MAX - super::super::super::event::fields_bytes(&entry);
+    entry.push((b"x".to_vec(), vec![b'y'; room - 1]));
+    assert!(read(ID, entry.clone(), PAYLOAD_MAX, WireFormat::Auto).is_ok());
+    entry.extend(fields(&[
+        ("weir-retry-of", b"5-1"),
+        ("weir-retry-count", b"1"),
+        ("weir-retry-group", b""),
+    ]));
+    assert!(read(ID, entry.clone(), PAYLOAD_MAX, WireFormat::Auto).is_ok());
+    entry.push((b"z".to_vec(), Vec::new()));
+    assert!(read(ID, entry, PAYLOAD_MAX, WireFormat::Auto).is_err());
 }
