@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use weir::domain::letters::{Filter, Letters, LettersAnswer, Sweep};
 use weir::domain::timed::{Timed, TimedAnswer};
 
 use crate::support::redis_client::{DEAD_LETTERS, STREAM};
@@ -167,6 +168,55 @@ fn these_rights_are_enough_for_schedules_and_delayed_events() {
     };
     assert!(matches!(writer.ask(list), TimedAnswer::Listed(page) if page.total == 1));
     assert_eq!(writer.ask(Timed::Cancel(id)), TimedAnswer::Cancelled(true));
+    expect_nothing_denied(&redis);
+}
+
+#[test]
+fn these_rights_are_enough_for_dead_letters() {
+    let redis = TestRedis::start();
+    let rules = rules();
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    redis.set_user("weir", &rules);
+    for n in 0..4_u8 {
+        let id = format!("5-{n}");
+        redis.add_raw(
+            DEAD_LETTERS,
+            &[
+                (b"event", b"e"),
+                (b"weir-fields", b"1"),
+                (b"weir-id", id.as_bytes()),
+            ],
+        );
+    }
+    let mut writer = Writer::with_user(&redis, "weir", PASSWORD, GROUP);
+    let list = Letters::List {
+        before: None,
+        count: 5,
+        filter: Filter::default(),
+    };
+    let LettersAnswer::Listed(page) = writer.letters(list) else {
+        panic!("not listed");
+    };
+    let ids: Vec<_> = page.letters.iter().map(|letter| letter.id).collect();
+    let show = Letters::Show {
+        id: ids[0],
+        fields_max: 1,
+        bytes_max: 9,
+    };
+    let sweep = || Sweep {
+        most: 1,
+        ..Sweep::default()
+    };
+    for letters in [
+        show,
+        Letters::Retry(ids[0]),
+        Letters::Drop(ids[1]),
+        Letters::RetryAll(sweep()),
+        Letters::DropAll(sweep()),
+    ] {
+        writer.letters(letters);
+    }
+    assert_eq!((redis.length(DEAD_LETTERS), redis.length(STREAM)), (0, 2));
     expect_nothing_denied(&redis);
 }
 

@@ -133,7 +133,7 @@ mod tests {
             letter(&example()),
             json!({
                 "id": "7-1", "streamId": "6-0", "firstStreamId": "5-0", "retries": 1, "event": "order.created",
-                "aggregateId": "order-1", "reason": "rejected", "error": "cannot reach http://u:***@host/", "deliveries": 5,
+                "aggregateId": "order-1", "reason": "rejected", "error": "cannot reach http://***@host/", "deliveries": 5,
                 "group": "orders", "consumer": "orders-1", "correlationId": null, "deadLetteredAt": "2025-06-28T23:40:13.653Z",
                 "bytes": 99, "originalFields": 2,
             })

@@ -108,10 +108,42 @@ pub(super) fn own(endpoint: Endpoint, method: &str) -> &'static [Own] {
 }
 
 pub(super) fn schemas() -> Map<String, Value> {
+    let mut all = of_parameters();
+    all.extend(of_letters());
+    all.extend(of_changes());
+    all
+}
+
+fn of_parameters() -> Map<String, Value> {
+    members(json!({
+        "EntryId": {
+            "type": "string",
+            "pattern": "^[0-9]{1,19}-[0-9]{1,19}$",
+            "example": "1795384993802-0",
+        },
+        "EventPattern": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": EVENT_NAME_BYTES_MAX,
+            "pattern": "^[ -~]+$",
+            "description": "A name; * is any run of characters, ? one. The pattern shows its ASCII part.",
+            "example": "order.*",
+        },
+        "WantedAggregateId": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": AGGREGATE_ID_BYTES_MAX,
+            "pattern": "^[ -~]+$",
+            "example": "order-42",
+        },
+        "DeadLetterReason": { "enum": DeadLetterReason::CODES },
+    }))
+}
+
+fn of_letters() -> Map<String, Value> {
     let id = reference("EntryId");
     let text = json!({ "type": ["string", "null"] });
     let count = json!({ "type": ["integer", "null"], "minimum": 0 });
-    let warning = json!({ "type": "string", "description": "Letters that could not be read as events come back unless something has changed since." });
     let letter = json!({
         "type": "object",
         "required": ["id", "streamId", "firstStreamId", "retries", "event", "aggregateId", "reason", "error", "deliveries", "deadLetteredAt", "originalFields"],
@@ -150,27 +182,6 @@ pub(super) fn schemas() -> Map<String, Value> {
         },
     });
     members(json!({
-        "EntryId": {
-            "type": "string",
-            "pattern": "^[0-9]{1,19}-[0-9]{1,19}$",
-            "example": "1795384993802-0",
-        },
-        "EventPattern": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": EVENT_NAME_BYTES_MAX,
-            "pattern": "^[ -~]+$",
-            "description": "A name; * is any run of characters, ? one. The pattern shows its ASCII part.",
-            "example": "order.*",
-        },
-        "WantedAggregateId": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": AGGREGATE_ID_BYTES_MAX,
-            "pattern": "^[ -~]+$",
-            "example": "order-42",
-        },
-        "DeadLetterReason": { "enum": DeadLetterReason::CODES },
         "DeadLetter": letter,
         "WholeDeadLetter": whole,
         "DeadLetters": {
@@ -182,6 +193,13 @@ pub(super) fn schemas() -> Map<String, Value> {
                 "next": nullable(&json!({ "allOf": [id], "description": "What before must be for the next page; null at the end. Can be there with no letter at all, when few match." })),
             },
         },
+    }))
+}
+
+fn of_changes() -> Map<String, Value> {
+    let id = reference("EntryId");
+    let warning = json!({ "type": "string", "description": "Letters that could not be read as events come back unless something has changed since." });
+    members(json!({
         "DeadLetterDropped": {
             "type": "object",
             "required": ["success", "id"],

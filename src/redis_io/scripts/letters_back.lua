@@ -28,5 +28,6 @@ local function send_back(letter)
 end
 
 -- A script is not undone when one of its commands fails. So the deleting is tried first, on an id that never exists: should the right to
--- it be missing, nothing has been added yet.
+-- it be missing, nothing has been added yet. And a script that has written once is not refused for want of memory, which is right: the
+-- letter gives back what the entry takes.
 redis.call('XDEL', KEYS[2], '0-0')

@@ -65,6 +65,7 @@ fn app(publish: PublishFn) -> App {
         started: 0,
         shutdown,
         trigger_limit: Mutex::new(RateLimit::new(1000)),
+        letters_pace: Mutex::default(),
         publish,
         beside: Beside::default(),
     }

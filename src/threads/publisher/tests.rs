@@ -51,6 +51,7 @@ impl EventWriter for Script {
             Publication::Event(fields) => fields[0].1.clone(),
             Publication::Batch(batch) => batch.events[0][0].1.clone(),
             Publication::Timed(timed) => timed.fields()[0].1.clone(),
+            Publication::Letters(letters) => format!("{letters:?}"),
         };
         let names = events.iter().map(name).collect();
         self.batches.lock().unwrap().push(names);
