@@ -27,6 +27,15 @@ impl EntryId {
             (ms, seq) => Self { ms, seq: seq - 1 },
         }
     }
+
+    /// The least id that is greater than this one; the greatest for itself.
+    pub fn successor(self) -> Self {
+        match (self.ms.checked_add(1), self.seq.checked_add(1)) {
+            (_, Some(seq)) => Self { ms: self.ms, seq },
+            (Some(ms), None) => Self { ms, seq: 0 },
+            (None, None) => self,
+        }
+    }
 }
 
 impl fmt::Display for EntryId {
@@ -108,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_predecessor_borrows_from_the_milliseconds() {
+    fn neighbours_borrow_from_the_milliseconds() {
         assert_eq!(
             EntryId { ms: 5, seq: 1 }.predecessor(),
             EntryId { ms: 5, seq: 0 }
@@ -121,5 +130,21 @@ mod tests {
             }
         );
         assert_eq!(EntryId::ZERO.predecessor(), EntryId::ZERO);
+        let greatest = EntryId {
+            ms: u64::MAX,
+            seq: u64::MAX,
+        };
+        for id in [
+            EntryId::ZERO,
+            EntryId { ms: 5, seq: 1 },
+            EntryId {
+                ms: 5,
+                seq: u64::MAX,
+            },
+        ] {
+            assert_eq!(id.successor().predecessor(), id);
+            assert!(id.successor() > id);
+        }
+        assert_eq!(greatest.successor(), greatest);
     }
 }

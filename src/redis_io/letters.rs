@@ -32,7 +32,8 @@ pub(super) fn command(keys: &Keys, letters: &Letters, how: How) -> Cmd {
             command
                 .arg(1)
                 .arg(&keys.dead_letter)
-                .arg(id_or_nothing(*before))
+                // Inclusive: Redis refuses what is below 0-0, where there is nothing.
+                .arg(id_or_nothing(before.map(EntryId::predecessor)))
                 .arg((*count).min(PAGE_MAX));
             conditions(&mut command, filter);
             command.arg(LOOK_MAX).arg(LOOK_BYTES_MAX);
@@ -78,7 +79,7 @@ fn walk(keys: &Keys, what: &str, sweep: &Sweep, how: How) -> Cmd {
         .arg(&keys.stream)
         .arg(&keys.dead_letter)
         .arg(what)
-        .arg(id_or_nothing(sweep.after))
+        .arg(id_or_nothing(sweep.after.map(EntryId::successor)))
         .arg(id_or_nothing(sweep.up_to))
         .arg(sweep.most.min(SWEEP_MAX));
     conditions(&mut command, &sweep.filter);
@@ -278,7 +279,7 @@ mod tests {
                     count: 1_000,
                     filter: filter.clone(),
                 },
-                "1 s:dead-letter 5-1 100 a*  rejected 1000 4194304",
+                "1 s:dead-letter 5-0 100 a*  rejected 1000 4194304",
             ),
             (
                 Letters::Show {
@@ -299,8 +300,11 @@ mod tests {
                 "2 s s:dead-letter retry  5-1 1000 a*  rejected 1000 4194304",
             ),
             (
-                Letters::DropAll(Sweep::default()),
-                "2 s s:dead-letter drop   0    1000 4194304",
+                Letters::DropAll(Sweep {
+                    after: Some(id),
+                    ..Sweep::default()
+                }),
+                "2 s s:dead-letter drop 5-2  0    1000 4194304",
             ),
         ] {
             assert_eq!(words(&letters).join(" "), expected);

@@ -1,14 +1,11 @@
 -- Sends dead letters back to the stream, or drops them, oldest first; what is looked at is bounded, whatever matches. KEYS[1] stream,
--- KEYS[2] dead-letter stream; ARGV[1] retry | drop, ARGV[2] begin behind this id or '', ARGV[3] the last id to look at or '': the last one
+-- KEYS[2] dead-letter stream; ARGV[1] retry | drop, ARGV[2] the first id to look at or '', ARGV[3] the last id to look at or '': the last one
 -- there is now, so that letters that come back meanwhile are not taken again, ARGV[4] most to take, ARGV[5] event, ARGV[6] aggregate id
 -- and ARGV[7] reason that are asked for or '', ARGV[8] most to look at, ARGV[9] bytes after which to stop.
 -- Answers { where to go on or '', the last id to look at or '', how many could not be sent back, how many of those taken were malformed,
 -- then the id of each one taken and its new id or '' }.
 local drop = ARGV[1] == 'drop'
-local begin, final = '-', ARGV[3]
-if ARGV[2] ~= '' then
-  begin = '(' .. ARGV[2]
-end
+local begin, final = ARGV[2] == '' and '-' or ARGV[2], ARGV[3]
 if final == '' then
   local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
   if not newest then
@@ -17,7 +14,8 @@ if final == '' then
   final = newest[1]
 end
 local most, seen_most, bytes_most = tonumber(ARGV[4]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local answer, taken, seen, bytes, last = { '', final, 0, 0 }, 0, 0, 0, ARGV[2]
+local answer, taken, seen, bytes = { '', final, 0, 0 }, 0, 0, 0
+local last
 repeat
   local page = redis.call('XRANGE', KEYS[2], begin, final, 'COUNT', PAGE)
   for _, entry in ipairs(page) do

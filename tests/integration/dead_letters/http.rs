@@ -89,6 +89,20 @@ fn thousands_are_listed_in_pages_newest_first_and_by_conditions() {
         both.iter()
             .all(|letter| with(letter, "aggregateId", "a-3") && with(letter, "reason", "rejected"))
     );
+    for (edge, found) in [
+        ("0-0", 0),
+        ("0-1", 0),
+        ("18446744073709551615-18446744073709551615", 20),
+    ] {
+        let answer = ask(port, "GET", &format!("/dead-letters?before={edge}"));
+        assert_eq!(answer.status, 200, "{edge} {}", answer.text());
+        let letters = answer.json()["deadLetters"].as_array().unwrap().len();
+        assert_eq!(letters, found, "{edge}");
+        let nothing = json!({ "after": "18446744073709551615-18446744073709551615", "upTo": edge });
+        let answer = retry_all(port, &nothing);
+        assert_eq!(answer.status, 202, "{edge} {}", answer.text());
+        assert_eq!(answer.json()["retried"], 0, "{edge}");
+    }
     // Nobody matches: a request looks at a bounded number and says where to go on.
     let none = ask(port, "GET", "/dead-letters?aggregateId=nobody").json();
     assert_eq!(none["deadLetters"], json!([]));

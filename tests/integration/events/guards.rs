@@ -137,7 +137,12 @@ fn answers_are_those_that_the_api_description_knows() {
     let one = event("a").to_string();
     let mut seen = Vec::new();
     for path in document["paths"].as_object().unwrap().keys() {
-        if path.starts_with("/delayed") {
+        if path.starts_with("/dead-letters") && path.ends_with("/retry") {
+            // An id that is none, and nothing to send back.
+            seen.push(ask("POST", path, &[], None));
+            seen.push(ask("POST", path, &[AUTHORIZED], None));
+            seen.push(ask("POST", path, &[AUTHORIZED], Some(b"{")));
+        } else if path.starts_with("/delayed") || path.starts_with("/dead-letters") {
             // As it stands in the document, an id that is none.
             for method in ["GET", "HEAD"] {
                 seen.push(ask(method, path, &[], None));
@@ -148,7 +153,9 @@ fn answers_are_those_that_the_api_description_knows() {
             seen.push(ask("HEAD", path, &[("Expect", "x")], None));
         }
     }
-    seen.push(ask("DELETE", "/delayed/{id}", &[AUTHORIZED], None));
+    for path in ["/delayed/{id}", "/dead-letters/{id}"] {
+        seen.push(ask("DELETE", path, &[AUTHORIZED], None));
+    }
     let mut late = event("a");
     late["notBefore"] = "2020-01-01T00:00:00Z".into();
     let late = late.to_string();
