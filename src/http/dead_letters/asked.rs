@@ -153,8 +153,14 @@ fn understand(members: &Map<String, Value>) -> Result<(Sweep, u32), String> {
 }
 
 fn number(name: &str, value: &Value, most: u64) -> Result<u64, String> {
+    // 5.0 is a whole number too, says JSON Schema.
+    let whole = |number: f64| {
+        let text = format!("{number:.0}");
+        text.parse().ok().filter(|_| number.fract() == 0.0)
+    };
     value
         .as_u64()
+        .or_else(|| value.as_f64().and_then(whole))
         .filter(|number| (1..=most).contains(number))
         .ok_or_else(|| format!("{name} must be a number from 1 to {most}"))
 }

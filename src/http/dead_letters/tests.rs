@@ -289,7 +289,7 @@ fn an_id_that_is_none_is_refused() {
 fn many_go_back_at_a_rate_that_holds_over_requests() {
     let test = test_app(9);
     let path = "/dead-letters/retry";
-    let asked = r#"{"event":"order.*","ratePerSecond":50,"after":"4-1","upTo":"90-1"}"#;
+    let asked = r#"{"event":"order.*","ratePerSecond":50.0,"max":1e3,"after":"4-1","upTo":"90-1"}"#;
     assert_eq!(ask(&test, Method::Post, path, asked), None);
     let (letters, ticket) = handed(&test);
     let mut filter = Filter::default();
