@@ -103,10 +103,12 @@ pub enum Source {
     Schedule,
     /// An event whose time had come.
     Delayed,
+    /// A dead letter that was sent back over HTTP.
+    Retry,
 }
 
 /// Their labels, in the order of [`Source`].
-pub(super) const SOURCES: [&str; 4] = ["api", "trigger", "schedule", "delayed"];
+pub(super) const SOURCES: [&str; 5] = ["api", "trigger", "schedule", "delayed", "retry"];
 
 /// Why a request to publish failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

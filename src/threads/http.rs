@@ -146,7 +146,12 @@ fn source(asked: &Asked) -> Option<Source> {
     match asked {
         Asked::Trigger => Some(Source::Trigger),
         Asked::Events | Asked::Delay => Some(Source::Api),
-        Asked::DelayedList | Asked::DelayedShow(_) | Asked::DelayedCancel => None,
+        Asked::Letters(LettersAsked::Retry { .. } | LettersAsked::RetryAll { .. }) => {
+            Some(Source::Retry)
+        }
+        Asked::DelayedList | Asked::DelayedShow(_) | Asked::DelayedCancel | Asked::Letters(_) => {
+            None
+        }
     }
 }
 

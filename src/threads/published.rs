@@ -1,5 +1,6 @@
 //! What the outcome of a request to publish adds to the counts; used by the two that are answered, HTTP and the schedule.
 
+use crate::domain::letters::{LettersAnswer, RetryFate};
 use crate::domain::publishing::PublishOutcome;
 use crate::domain::timed::{TickFate, TimedAnswer};
 use crate::runtime::metrics::{Metrics, PublishFailure, Source};
@@ -18,6 +19,14 @@ pub(super) fn count(metrics: &Metrics, source: Source, outcome: &PublishOutcome)
             return metrics.publish_failed(PublishFailure::DelayedFull);
         }
         PublishOutcome::Timed(_) => 0,
+        PublishOutcome::Letters(LettersAnswer::Retried(fate)) => {
+            u64::from(matches!(fate, RetryFate::Retried { .. }))
+        }
+        PublishOutcome::Letters(LettersAnswer::Swept(swept)) => {
+            let back = swept.taken.iter().filter(|(_, id)| id.is_some());
+            back.count() as u64
+        }
+        PublishOutcome::Letters(_) => 0,
         PublishOutcome::Unavailable(reason) | PublishOutcome::Refused(reason) => {
             return metrics.publish_failed(PublishFailure::Redis(*reason));
         }

@@ -178,6 +178,9 @@ fn each_change_leaves_a_line_with_the_name_of_the_key_and_never_the_key() {
     );
     let answer = retry_all(port, &json!({ "max": 2 }));
     assert_eq!((answer.status, &answer.json()["retried"]), (202, &json!(2)));
+    let metrics = http::get(port, "/metrics").text();
+    let counted = "weir_events_published_total{source=\"retry\"} 3\n";
+    assert!(metrics.contains(counted), "{metrics}");
     let line = |message: &str| {
         let line = service.wait_for_line(message, SOON, |line| {
             line.message() == message && line.level() == "INFO"
