@@ -71,7 +71,7 @@ impl fmt::Display for UsageError {
 impl std::error::Error for UsageError {}
 
 /// Every word we know, without its dashes, and how it is written.
-const WORDS: [(&str, &str); 13] = [
+const WORDS: [(&str, &str); 14] = [
     ("check", "weir check"),
     ("healthcheck", "weir healthcheck"),
     ("publish", "weir publish"),
