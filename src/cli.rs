@@ -4,10 +4,13 @@
 //! handed in, so that nothing here knows of threads or Redis.
 
 pub mod arguments;
+mod client;
 pub mod dead_letters;
 pub mod health_check;
+pub mod pause;
 pub mod publish;
 mod schedules;
+pub mod status;
 
 use std::env;
 use std::ffi::OsString;
@@ -56,6 +59,9 @@ pub fn execute(
             Ok(line) => answer(out, err, &format!("{line}\n"), ExitStatus::Success),
             Err(error) => answer(out, err, &format!("{error}\n"), ExitStatus::No),
         },
+        Command::Status(options) => status::main(&options, environment, out, err),
+        Command::Pause(reason) => pause::pause(reason.as_deref(), environment, out, err),
+        Command::Resume => pause::resume(environment, out, err),
         Command::Publish(what) => publish::main(&what, environment, out, err),
         Command::DeadLetters(options) => dead_letters::main(&options, environment, out, err),
         Command::Check => match config::load(environment) {
@@ -172,6 +178,13 @@ Usage:
   weir dead-letters show ID one with its fields, secrets masked unless --unmasked
   weir dead-letters retry   send back to the stream: IDs, or --all with the same choice, --rate N a second, --max N, --yes
   weir dead-letters drop    forget: IDs or --all, likewise; each takes --json
+  weir status               ask the service on this machine how it is and, with API_KEY set, what it is doing
+      --json                as one JSON object
+      --watch               again every two seconds
+      --port, --url         as with healthcheck
+  weir pause                all replicas of the group stop reading within a second; what they hold is still handled
+      --reason TEXT         for whoever wonders why
+  weir resume               they read again
 
 Options:
   -h, --help                show this

@@ -3,6 +3,7 @@
 //! Knows every thread and what each is told; holds no state of theirs.
 
 mod calls;
+mod dump;
 mod supervisor;
 mod wiring;
 
@@ -17,7 +18,7 @@ use log::{error, info, warn};
 use crate::config::Loaded;
 use crate::config::settings::{HandlerChoice, Settings};
 use crate::domain::Millis;
-use crate::domain::health::{Activity, Loop, Observations, Phase};
+use crate::domain::health::{Activity, Loop, Phase};
 use crate::domain::supervision::Life;
 use crate::exit_status::ExitStatus;
 use crate::handlers::Handler;
@@ -27,21 +28,25 @@ use crate::http::route;
 use crate::redis_io::connection;
 use crate::redis_io::keys::Keys;
 use crate::runtime::board::Board;
+use crate::runtime::calls::Calls as RunningCalls;
 use crate::runtime::clock;
 use crate::runtime::logging::{self, LogHandle};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::service_manager::{self, ListenerError};
 use crate::runtime::shutdown::{ShutdownTrigger, shutdown_pair};
 use crate::runtime::thread::{EndReport, ThreadError, chain};
-use crate::threads::dispatcher::Control;
+use crate::threads::dispatcher::survey::{DispatcherLine, dispatcher_line};
 use crate::threads::monitor::{self, MonitorParts};
 use crate::threads::notifier::{self, Notifier};
 use crate::threads::shared::ReaderLine;
 use crate::threads::signals::{self, SignalEvent};
 use crate::threads::start::{Reached, reach_redis};
 use calls::{Calls, tend};
+use dump::dump;
 use supervisor::{Supervisor, Unasked};
-use wiring::{reserve_address, start_consuming, start_http, start_notifier, start_publishing};
+use wiring::{
+    Inner, Ways, reserve_address, start_consuming, start_http, start_notifier, start_publishing,
+};
 
 const CONTEXT: &str = "main";
 
@@ -259,7 +264,8 @@ struct Running {
     stop_writing: ShutdownTrigger,
     /// Ends the monitor.
     stop_monitor: ShutdownTrigger,
-    control: Sender<Control>,
+    dispatcher: DispatcherLine,
+    under_way: RunningCalls,
     gate: GateHandle,
     address: SocketAddr,
     started: Millis,
@@ -301,23 +307,35 @@ impl Running {
             move || monitor::run(parts)
         })?;
         let publish_queue = start_publishing(&settings, &keys, &board, &mut supervisor, &writing)?;
+        let (dispatcher, control) = dispatcher_line();
+        let under_way = RunningCalls::new(settings.delivery.workers);
+        let ways = Ways {
+            publisher: publish_queue,
+            dispatcher: dispatcher.clone(),
+            calls: under_way.clone(),
+        };
         let (gate, address) = start_http(
             &settings,
             reserved,
             &board,
             &mut supervisor,
-            publish_queue,
+            ways,
             writing,
             started,
         )?;
         info!(target: CONTEXT, port = address.port(), address:% = address.ip(); "listening");
-        let control = start_consuming(
+        let inner = Inner {
+            control,
+            calls: under_way.clone(),
+            line,
+        };
+        start_consuming(
             &settings,
             &keys,
             &board,
             &handler,
             &mut supervisor,
-            line,
+            inner,
             reading,
         )?;
         Ok(Self {
@@ -330,7 +348,8 @@ impl Running {
             stop_reading,
             stop_writing,
             stop_monitor,
-            control,
+            dispatcher,
+            under_way,
             gate,
             address,
             started,
@@ -353,7 +372,10 @@ impl Running {
             let wait = tend(self.handler.as_ref()).map_or(wait, |next| wait.min(next));
             match self.supervisor.wait(signals, wait, &self.board) {
                 supervisor::Event::Nothing => {}
-                supervisor::Event::Signal(SignalEvent::Dump) => dump(&self.board.snapshot()),
+                supervisor::Event::Signal(SignalEvent::Dump) => {
+                    let survey = self.dispatcher.survey();
+                    dump(&self.board.snapshot(), &self.under_way, survey.as_deref());
+                }
                 supervisor::Event::Signal(SignalEvent::Stop(signal)) => {
                     info!(target: "shutdown", signal, timeoutMs = clock::millis(self.settings.shutdown_timeout); "stopping");
                     break;
@@ -417,8 +439,7 @@ impl Running {
         self.stop_reading.request();
         let mut calls = Calls::new(&self.handler, self.settings.shutdown_timeout, deadline);
         let mut done = calls.wait_for(&mut self.supervisor, &["reader"]);
-        // The dispatcher may have gone by itself; then there is nothing to drain.
-        let _ = self.control.try_send(Control::Drain);
+        self.dispatcher.drain();
         done &= calls.wait_for(&mut self.supervisor, &["dispatcher", "settler", "worker-"]);
         done &= self
             .supervisor
@@ -445,15 +466,4 @@ impl Running {
         }
         done
     }
-}
-
-/// SIGUSR1: what the threads observe, in one line.
-fn dump(observed: &Observations) {
-    info!(
-        target: CONTEXT, phase:? = observed.phase, consumer = observed.consumer.as_deref(), held = observed.held,
-        handled = observed.handled, unhandled = observed.unhandled, deadLetters = observed.dead_letters, lag = observed.group.lag,
-        pending = observed.group.pending, length = observed.group.length, loops:? = observed.loops,
-        redis:? = observed.redis, restarts = observed.restarts.len(), droppedLogLines = logging::dropped_lines();
-        "state"
-    );
 }

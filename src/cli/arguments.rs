@@ -1,8 +1,10 @@
 //! Arguments in, [`Command`] out; pure.
 
+mod place;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use lexopt::{Arg, Parser};
 use serde_json::json;
@@ -10,7 +12,10 @@ use serde_json::value::RawValue;
 
 use super::dead_letters;
 use super::health_check::{Question, Target};
+use super::pause::checked_reason;
+use super::status::StatusOptions;
 use crate::config::closest;
+use place::{parse_port, parse_url};
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +30,12 @@ pub enum Command {
     Publish(PublishEvent),
     /// Work with dead letters.
     DeadLetters(dead_letters::Options),
+    /// Ask a running service what it is doing.
+    Status(StatusOptions),
+    /// Pause the group, perhaps with a reason.
+    Pause(Option<String>),
+    /// End the pause.
+    Resume,
     /// Show the help.
     Help,
     /// Show the version.
@@ -71,11 +82,17 @@ impl fmt::Display for UsageError {
 impl std::error::Error for UsageError {}
 
 /// Every word we know, without its dashes, and how it is written.
-const WORDS: [(&str, &str); 14] = [
+const WORDS: [(&str, &str); 20] = [
     ("check", "weir check"),
     ("healthcheck", "weir healthcheck"),
     ("publish", "weir publish"),
+    ("status", "weir status"),
+    ("pause", "weir pause"),
+    ("resume", "weir resume"),
     ("dead-letters", "weir dead-letters"),
+    ("json", "--json"),
+    ("watch", "--watch"),
+    ("reason", "--reason"),
     ("event", "--event"),
     ("aggregate-id", "--aggregate-id"),
     ("payload", "--payload"),
@@ -98,8 +115,8 @@ where
 {
     let mut parser = Parser::from_args(arguments);
     let mut subcommand: Option<&'static str> = None;
-    let mut live = false;
-    let mut details = false;
+    let (mut live, mut details, mut json, mut watch) = (false, false, false, false);
+    let mut reason: Option<String> = None;
     let mut port: Option<u16> = None;
     let mut url: Option<SocketAddr> = None;
     let mut event = EventArguments::default();
@@ -112,6 +129,13 @@ where
             Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
             Arg::Long("live") => live = true,
             Arg::Long("details") => details = true,
+            Arg::Long("json") => json = true,
+            Arg::Long("watch") => watch = true,
+            Arg::Long("reason") => {
+                let text = text(&mut parser, "--reason")?;
+                let checked = checked_reason(&text).map_err(UsageError::new)?;
+                once(&mut reason, "--reason", checked)?;
+            }
             Arg::Long("port") => once(&mut port, "--port", parse_port(&value(&mut parser)?)?)?,
             Arg::Long("url") => once(&mut url, "--url", parse_url(&value(&mut parser)?)?)?,
             Arg::Long("event") => once(&mut event.name, "--event", text(&mut parser, "--event")?)?,
@@ -134,6 +158,9 @@ where
                     Some("check") => "check",
                     Some("healthcheck") => "healthcheck",
                     Some("publish") => "publish",
+                    Some("status") => "status",
+                    Some("pause") => "pause",
+                    Some("resume") => "resume",
                     _ => return Err(unknown(&word)),
                 });
             }
@@ -155,7 +182,18 @@ where
             "--event, --aggregate-id, --payload and --header belong to weir publish",
         ));
     }
+    if subcommand != Some("status") && (json || watch) {
+        return Err(UsageError::new("--json and --watch belong to weir status"));
+    }
+    if subcommand != Some("pause") && reason.is_some() {
+        return Err(UsageError::new("--reason belongs to weir pause"));
+    }
     match subcommand {
+        Some("status") if !live => Ok(Command::Status(StatusOptions {
+            json,
+            watch,
+            target,
+        })),
         Some("healthcheck") => Ok(Command::HealthCheck(Question {
             live,
             details,
@@ -165,6 +203,8 @@ where
             what: "--live, --port and --url belong to weir healthcheck".to_owned(),
             hint: None,
         }),
+        Some("pause") => Ok(Command::Pause(reason)),
+        Some("resume") => Ok(Command::Resume),
         Some("publish") => event.understand().map(Command::Publish),
         Some(_) => Ok(Command::Check),
         None => Ok(Command::Run),
@@ -259,42 +299,6 @@ pub(super) fn unknown(argument: &OsStr) -> UsageError {
         what: format!("unknown argument {text:?}"),
         hint,
     }
-}
-
-fn parse_port(text: &OsStr) -> Result<u16, UsageError> {
-    text.to_str()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|text| text.parse().ok())
-        .filter(|port| *port != 0)
-        .ok_or_else(|| {
-            UsageError::new(format!(
-                "--port is {:?}; allowed: 1 to 65535",
-                text.to_string_lossy()
-            ))
-        })
-}
-
-/// Reads `http://ADDRESS:PORT`, with or without a final slash. Host names are left out on purpose: asking a resolver can take
-/// longer than the whole probe may.
-fn parse_url(text: &OsStr) -> Result<SocketAddr, UsageError> {
-    let address = || {
-        let authority = text.to_str()?.strip_prefix("http://")?;
-        let authority = authority.strip_suffix('/').unwrap_or(authority);
-        let address = match authority.strip_prefix("localhost:") {
-            Some(port) => SocketAddr::new(
-                IpAddr::V4(Ipv4Addr::LOCALHOST),
-                parse_port(OsStr::new(port)).ok()?,
-            ),
-            None => authority.parse().ok()?,
-        };
-        (address.port() != 0).then_some(address)
-    };
-    address().ok_or_else(|| {
-        UsageError::new(format!(
-            "--url is {:?}; allowed: http://ADDRESS:PORT with an IP address or localhost, no path",
-            text.to_string_lossy()
-        ))
-    })
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
+use super::client::{Answer, Get};
 use crate::config::{ConfigErrors, load_http};
 
 /// The longest a probe takes: below the 3 s that container engines commonly allow.
@@ -15,9 +16,6 @@ pub const LIMIT: Duration = Duration::from_secs(2);
 
 /// The most of an answer that is read, bytes; a health answer is a few hundred.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-
-/// More header lines than the service ever sends.
-const HEADERS_MAX: usize = 64;
 
 /// The most characters of a reason that are repeated in the answer line.
 const REASON_CHARACTERS_MAX: usize = 200;
@@ -134,7 +132,11 @@ where
     ask_at(address, path, LIMIT)
 }
 
-fn address<I>(target: &Target, environment: I) -> Result<SocketAddr, HealthCheckError>
+/// Where the service is.
+///
+/// # Errors
+/// When the environment does not tell.
+pub(super) fn address<I>(target: &Target, environment: I) -> Result<SocketAddr, HealthCheckError>
 where
     I: IntoIterator<Item = (OsString, OsString)>,
 {
@@ -168,6 +170,18 @@ fn ask_at(address: SocketAddr, path: &str, limit: Duration) -> Result<String, He
     }
 }
 
+fn exchange(address: SocketAddr, path: &str, limit: Duration) -> io::Result<Answer> {
+    let request = Get {
+        address,
+        path,
+        key: None,
+        agent: "weir-healthcheck",
+        limit,
+        bytes_max: ANSWER_BYTES_MAX,
+    };
+    request.answer()
+}
+
 /// The answer of `/health` where there is one; only the words of a service that is well are a yes.
 fn details_at(address: SocketAddr, limit: Duration) -> Result<String, HealthCheckError> {
     const PATH: &str = "/health";
@@ -191,102 +205,6 @@ fn one_line_of_json(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?.trim();
     serde_json::from_str::<serde_json::Map<_, _>>(text).ok()?;
     Some(text.replace(char::is_control, " "))
-}
-
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
-}
-
-fn exchange(address: SocketAddr, path: &str, limit: Duration) -> io::Result<Answer> {
-    let deadline = Instant::now() + limit;
-    let mut stream = TcpStream::connect_timeout(&address, limit).map_err(late)?;
-    stream.set_write_timeout(Some(left(deadline)?))?;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: weir-healthcheck\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).map_err(late)?;
-    let mut received = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        stream.set_read_timeout(Some(left(deadline)?))?;
-        let count = match stream.read(&mut chunk) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(late(error)),
-        };
-        received.extend_from_slice(&chunk[..count]);
-        if let Some(answer) = parse_answer(&received, count == 0)? {
-            return Ok(answer);
-        }
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if received.len() > ANSWER_BYTES_MAX {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the answer is too long",
-            ));
-        }
-    }
-}
-
-fn left(deadline: Instant) -> io::Result<Duration> {
-    deadline
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-        .ok_or_else(too_late)
-}
-
-/// Names a socket's timeout in words; Linux calls it "resource temporarily unavailable".
-fn late(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => too_late(),
-        _ => error,
-    }
-}
-
-fn too_late() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "not complete in time")
-}
-
-/// The answer, once it is complete: by its Content-Length, or because the connection `ended`.
-fn parse_answer(received: &[u8], ended: bool) -> io::Result<Option<Answer>> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut head = httparse::Response::new(&mut headers);
-    let parsed = head
-        .parse(received)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let httparse::Status::Complete(head_length) = parsed else {
-        return Ok(None);
-    };
-    let Some(status) = head.code else {
-        return Ok(None);
-    };
-    let length = head
-        .headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case("content-length"))
-        .and_then(|header| {
-            std::str::from_utf8(header.value)
-                .ok()?
-                .trim()
-                .parse::<usize>()
-                .ok()
-        });
-    let body = &received[head_length..];
-    match length {
-        Some(length) if body.len() >= length => Ok(Some(Answer {
-            status,
-            body: body[..length].to_vec(),
-        })),
-        // A body cut short still carries the status, which is the answer.
-        _ if ended => Ok(Some(Answer {
-            status,
-            body: body.to_vec(),
-        })),
-        _ => Ok(None),
-    }
 }
 
 /// The reason in a refusing answer: the member `reason` of a JSON body, else the body's beginning; in one line.

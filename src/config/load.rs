@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::api_keys;
 use super::handler::handler;
 use super::problems::{ConfigErrors, Warning};
@@ -62,6 +64,19 @@ where
 {
     let mut reader = Reader::new(environment);
     http(&mut reader).map_err(|Refused| reader.into_errors())
+}
+
+/// Reads only the API keys: enough for a command that asks the service for what needs one. None when none is set.
+///
+/// # Errors
+/// When `API_KEY` or `API_KEY_FILE` is wrong.
+pub fn load_keys<I>(environment: I) -> Result<Vec<Zeroizing<String>>, ConfigErrors>
+where
+    I: IntoIterator<Item = (OsString, OsString)>,
+{
+    let mut reader = Reader::new(environment);
+    let credentials = reader.optional(&table::CREDENTIALS_DIRECTORY);
+    api_keys::read(&mut reader, &credentials).map_err(|Refused| reader.into_errors())
 }
 
 fn settings(reader: &mut Reader) -> Result<Settings, Refused> {

@@ -23,7 +23,7 @@ mod tls_files;
 pub mod variable;
 
 pub use document::markdown_table;
-pub use load::{Loaded, load, load_http};
+pub use load::{Loaded, load, load_http, load_keys};
 pub use problems::{ConfigErrors, Fault, Problem, Warning};
 pub use reader::{Effective, Origin};
 pub use suggest::closest;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Millis;
 use super::backlog::Backlog;
+use super::pause::Paused;
 
 mod assess;
 mod meaning;
@@ -112,6 +113,8 @@ pub enum Activity {
     Working,
     /// Waiting for permits: everything it may hold is held. Healthy.
     WaitingForPermits,
+    /// Paused: reads nothing until the group is resumed. Healthy.
+    Paused,
     /// Waiting for Redis to come back; the reason is in [`LoopState::reason`].
     WaitingForRedis,
     /// Ended as asked.
@@ -242,6 +245,8 @@ pub struct Observations {
     pub trimmed: Option<Millis>,
     /// The group whose needs keep the stream above its bound.
     pub trim_blocked: Option<TrimBlocked>,
+    /// The group is paused, as far as Redis last said.
+    pub paused: Option<Paused>,
     /// Held-back aggregates fill all places.
     pub aggregates_blocking: bool,
     /// The handler's target is down.

@@ -21,6 +21,7 @@ pub mod lanes;
 pub mod letters;
 pub mod mask;
 pub mod outgoing;
+pub mod pause;
 pub mod publishing;
 pub mod rate_limit;
 pub mod recent;

@@ -188,7 +188,7 @@ impl Denied {
         match self {
             Self::SwitchedOff => (
                 403,
-                "publishing over HTTP is switched off; set API_KEY or API_KEY_FILE to switch it on",
+                "this needs a key and none is set; set API_KEY or API_KEY_FILE to switch it on",
                 None,
             ),
             Self::NoKey => (

@@ -12,16 +12,19 @@ use jiff::tz::TimeZone;
 use super::access::Access;
 use super::exchange::Token;
 use super::overview::Beside;
-use crate::config::settings::{ServiceIdentity, Settings};
+use super::status::Asker;
+use crate::config::settings::{LogAggregateId, ServiceIdentity, Settings};
 use crate::domain::Millis;
 use crate::domain::delayed::DelayId;
 use crate::domain::entry_id::EntryId;
 use crate::domain::health::{HealthLimits, HealthReport, Observations, assess};
 use crate::domain::letters::Pace;
+use crate::domain::mask::{AggregateIds, Masking};
 use crate::domain::publishing::Publication;
 use crate::domain::rate_limit::{RateLimit, TRIGGER_INTERVAL_MS};
 use crate::domain::timestamp;
 use crate::runtime::board::Board;
+use crate::runtime::calls::Calls;
 use crate::runtime::clock;
 use crate::runtime::shutdown::Shutdown;
 
@@ -105,6 +108,36 @@ pub struct NotAccepted;
 /// Hands an order to the publisher without waiting.
 pub type PublishFn = Box<dyn Fn(PublishOrder) -> Result<(), NotAccepted> + Send + Sync>;
 
+/// Asks the dispatcher what it is doing, without waiting; the answer comes as one more job of the pool.
+pub type SurveyFn = Box<dyn Fn(Asker) -> Result<(), NotAccepted> + Send + Sync>;
+
+/// What `GET /status` looks into.
+pub struct Inside {
+    /// The way to the dispatcher.
+    pub survey: SurveyFn,
+    /// What the workers are calling.
+    pub calls: Calls,
+    /// What may not be shown, and how aggregate ids appear: as in the log.
+    pub masking: Masking,
+}
+
+impl Inside {
+    /// With the log's rules of these settings.
+    pub fn new(settings: &Settings, survey: SurveyFn, calls: Calls) -> Self {
+        Self {
+            survey,
+            calls,
+            masking: Masking {
+                aggregate_ids: match settings.log.aggregate_id {
+                    LogAggregateId::Full => AggregateIds::Full,
+                    LogAggregateId::Hash => AggregateIds::Hash,
+                    LogAggregateId::Off => AggregateIds::Off,
+                },
+            },
+        }
+    }
+}
+
 /// One moment on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -158,6 +191,8 @@ pub struct App {
     pub publish: PublishFn,
     /// What the page shows besides the board.
     pub beside: Beside,
+    /// What `GET /status` looks into.
+    pub inside: Inside,
 }
 
 impl fmt::Debug for App {
@@ -187,6 +222,7 @@ impl App {
         shutdown: Shutdown,
         started: Millis,
         publish: PublishFn,
+        inside: Inside,
     ) -> Self {
         Self {
             board,
@@ -205,6 +241,7 @@ impl App {
             letters_pace: Mutex::default(),
             publish,
             beside: Beside::new(settings),
+            inside,
         }
     }
 

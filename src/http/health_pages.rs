@@ -1,9 +1,11 @@
 //! The answers about health. They read the board and nothing else, so they come at once whatever Redis does.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::app::{App, Moment};
 use super::respond::Reply;
+use super::status::pause_shown;
 use crate::domain::backlog::Backlog;
 use crate::domain::health::{Dependency, HealthReport, Observations, Status};
 use crate::runtime::metrics::FRESH_FOR_MS;
@@ -94,6 +96,9 @@ struct Details<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     unhandled: Option<u64>,
     dead_letters: DeadLetters,
+    /// Who has paused the group; missing when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<Value>,
     /// The group that keeps the stream above its bound; missing when none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     trim_blocked: Option<TrimBlockedBy<'a>>,
@@ -204,6 +209,10 @@ fn details<'a>(
             written: observed.dead_letters,
             stored: observed.group.dead_letter_length,
         },
+        paused: observed
+            .paused
+            .as_ref()
+            .map(|paused| pause_shown(app, paused)),
         trim_blocked: observed.trim_blocked.as_ref().map(|blocked| TrimBlockedBy {
             group: &blocked.group,
             since: app.timestamp(blocked.since_unix_ms),

@@ -26,6 +26,7 @@ mod places;
 pub mod respond;
 pub mod route;
 mod scan;
+pub mod status;
 #[cfg(test)]
 mod test_app;
 mod trigger;

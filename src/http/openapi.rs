@@ -91,6 +91,7 @@ fn operation_id(route: &Route, method: &str) -> String {
         Endpoint::DeadLettersRetry => "RetryDeadLetters",
         Endpoint::DeadLetter => "DeadLetter",
         Endpoint::DeadLetterRetry => "RetryDeadLetter",
+        Endpoint::Status => "Status",
         Endpoint::OpenApi => "OpenApi",
         Endpoint::Overview => "Overview",
         Endpoint::Root => "Root",
@@ -116,6 +117,7 @@ fn summary(endpoint: Endpoint, method: &str) -> &'static str {
         Endpoint::Events => {
             "Publishes one event or up to 1000, all or nothing, or keeps one until its time"
         }
+        Endpoint::Status => "What this process is doing right now",
         Endpoint::OpenApi => "This document",
         Endpoint::Overview => "What the page shows",
         Endpoint::Root => "The page, or name, version and paths",
@@ -198,7 +200,7 @@ const NO_ID: Own = (400, "This is no delay id", PROBLEM, "Problem");
 const NO_KEY: Own = (401, "The key is missing or wrong", PROBLEM, "Problem");
 const SWITCHED_OFF: Own = (
     403,
-    "Publishing over HTTP is switched off",
+    "No key is set, so this is switched off",
     PROBLEM,
     "Problem",
 );
@@ -325,6 +327,13 @@ fn own(endpoint: Endpoint, method: &str) -> &'static [Own] {
                 PROBLEM,
                 "Unavailable",
             ),
+        ],
+        Endpoint::Status => &[
+            (200, "Running calls, lanes, retries", JSON, "Status"),
+            NO_KEY,
+            SWITCHED_OFF,
+            (429, "Too many wrong keys", PROBLEM, "Problem"),
+            (503, "Too many ask at once", PROBLEM, "Problem"),
         ],
         Endpoint::OpenApi => &[(200, "OpenAPI 3.1", JSON, "Object")],
         Endpoint::Overview => &[(200, "What the page shows", JSON, "Overview")],

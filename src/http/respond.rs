@@ -62,6 +62,15 @@ impl Reply {
         }
     }
 
+    /// A body that is JSON text already.
+    pub fn json_text(status: u16, body: String) -> Self {
+        Self {
+            content_type: "application/json",
+            body: body.into_bytes(),
+            ..Self::text(status, "")
+        }
+    }
+
     /// Done, and nothing to say: 204, printed without a length and without a media type.
     pub fn done() -> Self {
         Self::text(204, "")

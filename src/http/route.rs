@@ -10,7 +10,8 @@ use super::app::{App, Asked, Moment, Ticket};
 use super::exchange::{Method, Request};
 use super::respond::Reply;
 use super::{
-    dead_letters, delayed, events, health_pages, metrics_page, openapi, overview, page, trigger,
+    dead_letters, delayed, events, health_pages, metrics_page, openapi, overview, page, status,
+    trigger,
 };
 use crate::domain::Millis;
 use crate::domain::publishing::PublishOutcome;
@@ -39,6 +40,7 @@ pub(super) enum Endpoint {
     DeadLettersRetry,
     DeadLetter,
     DeadLetterRetry,
+    Status,
     OpenApi,
     Overview,
     Root,
@@ -61,7 +63,7 @@ pub(super) struct Route {
 const READ: (&str, &[Method]) = ("GET, HEAD", &[Method::Get, Method::Head]);
 const WRITE: (&str, &[Method]) = ("POST", &[Method::Post]);
 
-pub(super) const ROUTES: [Route; 16] = [
+pub(super) const ROUTES: [Route; 17] = [
     health_route("/health/live", Endpoint::Live),
     health_route("/health/ready", Endpoint::Ready),
     health_route("/health", Endpoint::Health),
@@ -111,6 +113,10 @@ pub(super) const ROUTES: [Route; 16] = [
     write_route("/dead-letters/{id}/retry", Endpoint::DeadLetterRetry),
     read_route("/metrics", Endpoint::Metrics),
     read_route("/overview", Endpoint::Overview),
+    Route {
+        needs_key: true,
+        ..read_route("/status", Endpoint::Status)
+    },
     read_route("/openapi.json", Endpoint::OpenApi),
     read_route("/", Endpoint::Root),
 ];
@@ -270,6 +276,7 @@ pub fn handle(app: &App, request: &Request, at: Moment) -> Option<Reply> {
         Endpoint::DeadLettersRetry => dead_letters::retry_all(app, request, at),
         Endpoint::DeadLetter => dead_letters::one(app, request, at),
         Endpoint::DeadLetterRetry => dead_letters::retry(app, request, at),
+        Endpoint::Status => status::ask(app, request),
     }
 }
 

@@ -7,15 +7,18 @@ use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::app::{App, Moment, NotAccepted, PublishOrder};
+use super::app::{App, Inside, Moment, NotAccepted, PublishOrder};
 use super::exchange::{Method, Request, Token};
 use super::overview::Beside;
 use super::respond::Reply;
 use super::route::handle;
+use super::status::Asker;
 use crate::config::settings::{PublishingSettings, ServiceIdentity};
 use crate::domain::health::{Activity, HealthLimits, Loop, LoopState, Phase};
+use crate::domain::mask::{AggregateIds, Masking};
 use crate::domain::rate_limit::RateLimit;
 use crate::runtime::board::Board;
+use crate::runtime::calls::Calls;
 use crate::runtime::shutdown::{ShutdownTrigger, shutdown_pair};
 
 /// The one key of a test app.
@@ -30,12 +33,16 @@ pub(crate) const AT: Moment = Moment {
 pub(crate) struct TestApp {
     pub(crate) app: App,
     pub(crate) orders: Arc<Mutex<Vec<PublishOrder>>>,
+    /// Who has asked for the status.
+    pub(crate) askers: Arc<Mutex<Vec<Asker>>>,
     pub(crate) shutdown: ShutdownTrigger,
 }
 
 pub(crate) fn test_app(room: usize) -> TestApp {
     let orders = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&orders);
+    let askers = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::clone(&askers);
     let (trigger, shutdown) = shutdown_pair();
     let board = Board::default();
     board.update(|observed| {
@@ -90,10 +97,25 @@ pub(crate) fn test_app(room: usize) -> TestApp {
             Ok(())
         }),
         beside: Beside::default(),
+        inside: Inside {
+            survey: Box::new(move |asker| {
+                let mut askers = asked.lock().unwrap();
+                if askers.len() == room {
+                    return Err(NotAccepted);
+                }
+                askers.push(asker);
+                Ok(())
+            }),
+            calls: Calls::new(2),
+            masking: Masking {
+                aggregate_ids: AggregateIds::Full,
+            },
+        },
     };
     TestApp {
         app,
         orders,
+        askers,
         shutdown: trigger,
     }
 }

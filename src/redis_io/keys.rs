@@ -13,6 +13,8 @@ pub struct Keys {
     pub cursor: String,
     /// Hash: names that weir consumers have registered in this group.
     pub registry: String,
+    /// While it exists nobody of the group reads; says who wants that.
+    pub paused: String,
     /// What a consumer's lease key begins with; the name follows.
     pub lease_prefix: String,
     /// What the key of a remembered idempotency key begins with; a digest follows.
@@ -34,6 +36,7 @@ impl Keys {
             dead_letter: format!("{stream}:dead-letter"),
             cursor: format!("{beside}:cursor"),
             registry: format!("{beside}:consumers"),
+            paused: format!("{beside}:paused"),
             lease_prefix: format!("{beside}:consumer:"),
             idempotency_prefix: format!("{beside}:idempotency:"),
             // No key of a group ends here: each has something behind the group's name.
@@ -77,6 +80,7 @@ mod tests {
         assert_eq!(keys.dead_letter, "orders:dead-letter");
         assert_eq!(keys.lease("a"), "weir:1:{orders}:billing:consumer:a");
         assert_eq!(keys.cursor, "weir:1:{orders}:billing:cursor");
+        assert_eq!(keys.paused, "weir:1:{orders}:billing:paused");
         assert_eq!(keys.schedules, "weir:1:{orders}:schedules");
         assert_eq!(keys.delayed, "weir:1:{orders}:delayed");
         assert_eq!(

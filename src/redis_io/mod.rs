@@ -7,6 +7,7 @@ pub mod inspect;
 pub mod keys;
 pub mod lease;
 mod letters;
+pub mod pause;
 pub mod publish;
 mod scripts;
 pub mod settle;

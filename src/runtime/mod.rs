@@ -1,6 +1,7 @@
 //! Small tools every thread uses. Knows nothing of streams, handlers or HTTP.
 
 pub mod board;
+pub mod calls;
 pub mod clock;
 pub mod container_name;
 pub mod logging;

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{info, warn};
 
 use super::supervisor::Supervisor;
@@ -12,17 +12,19 @@ use crate::domain::Millis;
 use crate::domain::backoff::Backoff;
 use crate::domain::lanes::{LANE_HELD_MAX, LaneLimits, PARKED_MAX};
 use crate::handlers::Handler;
-use crate::http::app::{App, health_limits};
+use crate::http::app::{App, Inside, health_limits};
 use crate::http::gate::{Gate, GateHandle, Reserved, reserve, take_over};
 use crate::http::limits::GateLimits;
 use crate::http::{respond, route};
 use crate::redis_io::keys::Keys;
 use crate::redis_io::publish::StreamWriter;
 use crate::runtime::board::Board;
+use crate::runtime::calls::Calls;
 use crate::runtime::clock;
 use crate::runtime::container_name::{self, Roots};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::thread::ThreadError;
+use crate::threads::dispatcher::survey::{self, DispatcherLine};
 use crate::threads::dispatcher::{self, Control, DispatcherParts};
 use crate::threads::notifier::{self, Notifier};
 use crate::threads::reader::{self, ReaderParts};
@@ -111,13 +113,23 @@ pub(super) fn reserve_address(
         .map_err(|failure| format!("listen on {wanted} (BIND_ADDRESS, SERVICE_PORT): {failure}"))?)
 }
 
+/// Whom HTTP asks to do or to tell something.
+pub(super) struct Ways {
+    /// The publisher's queue.
+    pub(super) publisher: Sender<publisher::PublishRequest>,
+    /// The dispatcher.
+    pub(super) dispatcher: DispatcherLine,
+    /// What the workers are calling.
+    pub(super) calls: Calls,
+}
+
 /// The gate and the workers behind it; answers the way to the gate and the address it listens at.
 pub(super) fn start_http(
     settings: &Arc<Settings>,
     reserved: Reserved,
     board: &Board,
     supervisor: &mut Supervisor,
-    publish_queue: Sender<publisher::PublishRequest>,
+    ways: Ways,
     writing: Shutdown,
     started: Millis,
 ) -> Result<(GateHandle, SocketAddr), ThreadError> {
@@ -126,8 +138,12 @@ pub(super) fn start_http(
     let (health_tx, health) = bounded(2 * limits.connections);
     let (rest_tx, rest) = bounded(2 * limits.connections);
     let (published_tx, published) = bounded(http::PUBLISHED_QUEUE_MAX);
-    let publish = http::publish_through(publish_queue, published_tx, Arc::clone(board.metrics()));
-    let app = Arc::new(App::new(settings, board.clone(), writing, started, publish));
+    let (surveyed_tx, surveyed) = bounded(survey::ASKS_MAX);
+    let publish = http::publish_through(ways.publisher, published_tx, Arc::clone(board.metrics()));
+    let survey = ways.dispatcher.survey_through(surveyed_tx);
+    let inside = Inside::new(settings, survey, ways.calls);
+    let app = App::new(settings, board.clone(), writing, started, publish, inside);
+    let app = Arc::new(app);
     let listener = reserved
         .listen()
         .map_err(|failure| format!("listen (BIND_ADDRESS, SERVICE_PORT): {failure}"))?;
@@ -148,13 +164,19 @@ pub(super) fn start_http(
     supervisor.start_once("gate", move || gate.run().map_err(Into::into))?;
     for number in 0..http::WORKERS {
         let (app, handle) = (Arc::clone(&app), handle.clone());
-        let (health, rest, published) = (health.clone(), rest.clone(), published.clone());
+        let (health, rest) = (health.clone(), rest.clone());
+        let (published, surveyed) = (published.clone(), surveyed.clone());
         supervisor.start_restartable(&format!("http-{number}"), move || {
             // One worker takes nothing but health requests, so that no other route can hold them up.
             let inbox = if number == 0 {
                 http::Inbox::health_only(health.clone())
             } else {
-                http::Inbox::everything(health.clone(), rest.clone(), published.clone())
+                http::Inbox::everything(
+                    health.clone(),
+                    rest.clone(),
+                    published.clone(),
+                    surveyed.clone(),
+                )
             };
             let (app, handle) = (Arc::clone(&app), handle.clone());
             move || http::run(inbox, &app, |answer| handle.answer(answer))
@@ -163,16 +185,31 @@ pub(super) fn start_http(
     Ok((handle, address))
 }
 
-/// Reader, dispatcher, workers and settler; answers the way to tell the dispatcher to drain.
+/// What main and HTTP hold the other ends of.
+pub(super) struct Inner {
+    /// Drain, and questions.
+    pub(super) control: Receiver<Control>,
+    /// What the workers are calling.
+    pub(super) calls: Calls,
+    /// Between monitor and reader.
+    pub(super) line: ReaderLine,
+}
+
+/// Reader, dispatcher, workers and settler.
 pub(super) fn start_consuming(
     settings: &Arc<Settings>,
     keys: &Arc<Keys>,
     board: &Board,
     handler: &Arc<dyn Handler>,
     supervisor: &mut Supervisor,
-    line: ReaderLine,
+    inner: Inner,
     reading: Shutdown,
-) -> Result<Sender<Control>, ThreadError> {
+) -> Result<(), ThreadError> {
+    let Inner {
+        control,
+        calls,
+        line,
+    } = inner;
     let delivery = &settings.delivery;
     let memory = GroupMemory::default();
     let name = consumer_name(settings);
@@ -182,7 +219,6 @@ pub(super) fn start_consuming(
     let (reports_tx, reports) = bounded(delivery.workers);
     let (orders_tx, orders) = bounded(ORDERS_MAX);
     let (from_settler_tx, from_settler) = bounded(FROM_SETTLER_MAX);
-    let (control_tx, control) = bounded(1);
     let limits = LaneLimits {
         workers: delivery.workers,
         max_in_flight: delivery.max_in_flight,
@@ -222,9 +258,10 @@ pub(super) fn start_consuming(
     for number in 0..delivery.workers {
         let (jobs, reports, handler) = (jobs.clone(), reports_tx.clone(), Arc::clone(handler));
         let board = board.clone();
+        let place = calls.place(number);
         // A worker that ends takes its job along, whose entries would stay held for ever: the next process takes them over.
         supervisor.start_once(&format!("worker-{number}"), move || {
-            worker::run(&jobs, &reports, &handler, board.metrics(), number)
+            worker::run(&jobs, &reports, &handler, board.metrics(), number, &place)
         })?;
     }
     let reader = ReaderParts {
@@ -241,7 +278,7 @@ pub(super) fn start_consuming(
         let parts = reader.clone();
         move || reader::run(parts)
     })?;
-    Ok(control_tx)
+    Ok(())
 }
 
 /// `CONSUMER_NAME`, else the container's name, else the pod's, else the service's.

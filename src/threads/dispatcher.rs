@@ -1,6 +1,8 @@
 //! The dispatcher: the only owner of the lanes. Reader, workers and settler form three circles through it; what keeps them open is
 //! that it never blocks on a send, while everybody else may.
 
+pub mod survey;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::metrics::Queue;
 use crate::runtime::thread::ThreadError;
+use survey::{Ask, LastSurvey};
 
 const CONTEXT: &str = "dispatcher";
 
@@ -42,9 +45,11 @@ const IDS_SHOWN: usize = 10;
 /// Messages taken in before their consequences are sent out: bounds the delay of a job behind a burst.
 const MESSAGES_MAX: usize = 64;
 
-/// What main tells the dispatcher.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the dispatcher is told and asked from outside the three circles.
+#[derive(Debug)]
 pub enum Control {
+    /// What is it doing?
+    Ask(Ask),
     /// Hand out nothing new, release the rest, end when nothing is held. Sent when the reader has stopped.
     Drain,
 }
@@ -57,7 +62,7 @@ pub struct DispatcherParts {
     pub reports: Receiver<JobReport<Body>>,
     /// From the settler.
     pub from_settler: Receiver<FromSettler>,
-    /// From main.
+    /// From main and from those who ask.
     pub control: Receiver<Control>,
     /// To the workers.
     pub jobs: Sender<Job<Body>>,
@@ -85,6 +90,7 @@ struct Dispatcher {
     blocking: bool,
     blocking_told: Option<Millis>,
     released: usize,
+    last_survey: LastSurvey,
 }
 
 /// The dispatcher's loop: until drained.
@@ -106,6 +112,7 @@ pub fn run(parts: DispatcherParts) -> Result<(), ThreadError> {
         blocking: false,
         blocking_told: None,
         released: 0,
+        last_survey: LastSurvey::default(),
     };
     dispatcher.dispatch_until_drained()
 }
@@ -154,6 +161,7 @@ impl Dispatcher {
             },
             recv(self.parts.control) -> message => match message {
                 Ok(Control::Drain) => self.drain(),
+                Ok(Control::Ask(ask)) => self.on_ask(ask),
                 Err(_) => self.parts.control = never(),
             },
             default(wait.min(BEAT_EVERY)) => {}

@@ -2,7 +2,8 @@
 //! comes, health included.
 //!
 //! A worker never waits for anything but its next job. A request that publishes is handed to the publisher and forgotten; the
-//! publisher's answer comes back as one more job, whichever worker takes it.
+//! publisher's answer comes back as one more job, whichever worker takes it. So do the dispatcher's answers to those who ask what it
+//! is doing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
 use log::{debug, error, info, warn};
 
+use super::dispatcher::survey::Surveyed;
 use super::published;
 use super::publisher::{PublishRequest, ReplyTo, Scales};
 use crate::domain::letters::{LettersAnswer, RetryFate};
@@ -21,6 +23,7 @@ use crate::http::app::{
 use crate::http::exchange::{Answer, Method, Queued, Request, Token};
 use crate::http::respond::Reply;
 use crate::http::route;
+use crate::http::status::{self, Asker};
 use crate::runtime::clock;
 use crate::runtime::metrics::{Metrics, PublishFailure, Queue, Source};
 use crate::runtime::thread::{ThreadError, panic_message};
@@ -48,6 +51,7 @@ pub struct Inbox {
     health: Receiver<Queued>,
     rest: Receiver<Queued>,
     published: Receiver<Published>,
+    surveyed: Receiver<Surveyed>,
 }
 
 impl Inbox {
@@ -57,19 +61,22 @@ impl Inbox {
             health,
             rest: never(),
             published: never(),
+            surveyed: never(),
         }
     }
 
-    /// For all other workers. `health` and `rest` are the gate's two queues, `published` is the publisher's.
+    /// For all other workers. `health` and `rest` are the gate's two queues, `published` is the publisher's, `surveyed` the dispatcher's.
     pub fn everything(
         health: Receiver<Queued>,
         rest: Receiver<Queued>,
         published: Receiver<Published>,
+        surveyed: Receiver<Surveyed>,
     ) -> Self {
         Self {
             health,
             rest,
             published,
+            surveyed,
         }
     }
 
@@ -80,6 +87,9 @@ impl Inbox {
             if let Ok(published) = self.published.try_recv() {
                 return Some(Job::Published(published));
             }
+            if let Ok(surveyed) = self.surveyed.try_recv() {
+                return Some(Job::Surveyed(surveyed));
+            }
             let queued = select! {
                 // This queue never closes while the pool runs: the pool itself holds the way to it.
                 recv(self.published) -> published => {
@@ -87,6 +97,13 @@ impl Inbox {
                         return Some(Job::Published(published));
                     }
                     self.published = never();
+                    continue;
+                }
+                recv(self.surveyed) -> surveyed => {
+                    if let Ok(surveyed) = surveyed {
+                        return Some(Job::Surveyed(surveyed));
+                    }
+                    self.surveyed = never();
                     continue;
                 }
                 recv(self.rest) -> queued => {
@@ -115,6 +132,7 @@ impl Inbox {
 enum Job {
     Request(Request),
     Published(Published),
+    Surveyed(Surveyed),
 }
 
 /// The loop. Ends when the gate's queues are closed and empty. `answer` hands the bytes to the gate and must not wait.
@@ -135,6 +153,12 @@ pub fn run(mut inbox: Inbox, app: &App, answer: impl Fn(Answer)) -> Result<(), T
                 }
                 let client = Client::waiting(&ticket);
                 client.answer(&answer, || Some(route::published(app, &ticket, &outcome)));
+            }
+            Job::Surveyed(Surveyed { asker, survey, .. }) => {
+                let client = Client::asking(&asker);
+                client.answer(&answer, || {
+                    Some(status::answered(app, &survey, Moment::current()))
+                });
             }
         }
     }
@@ -258,6 +282,16 @@ impl<'a> Client<'a> {
             correlation_id: &ticket.correlation_id,
             head_only: ticket.head_only,
             path: "",
+        }
+    }
+
+    /// One who asked the dispatcher before.
+    fn asking(asker: &'a Asker) -> Self {
+        Self {
+            token: asker.token,
+            correlation_id: &asker.correlation_id,
+            head_only: asker.head_only,
+            path: "/status",
         }
     }
 

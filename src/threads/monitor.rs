@@ -1,6 +1,8 @@
 //! The monitor: asks Redis for a sign of life and for the state of the group, writes both to the board, and is the one voice in the log
 //! when Redis goes away and comes back. At a stop it wakes the reader.
 
+mod pause;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -120,6 +122,8 @@ impl Monitor {
             let asked = Instant::now();
             inspect::ping(&mut self.link)?;
             let latency = asked.elapsed();
+            // Before the write: a server that hands over answers this, and a pause is to hold then too.
+            self.look_for_pause()?;
             // Whoever only reads is no use to us: every read of a group is a write too.
             inspect::ask_for_a_write(&mut self.link, &self.parts.keys)?;
             Ok(latency)

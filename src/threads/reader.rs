@@ -1,6 +1,8 @@
 //! The reader: a blocking read of new entries, and once a second the taking over of abandoned ones. It holds nothing: what it reads
 //! goes to the dispatcher at once, under permits the dispatcher granted before.
 
+mod paused;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,7 +146,8 @@ pub fn run(parts: ReaderParts) -> Result<(), ThreadError> {
 impl Reader {
     fn read_until_stopped(&mut self) -> Result<(), ThreadError> {
         while !self.parts.stop.requested() {
-            if !self.has_permits() {
+            // Again behind the wait for permits, which may last a second.
+            if !self.may_read() || !self.has_permits() || !self.may_read() {
                 continue;
             }
             let Some(membership) = self.parts.memory.membership() else {
@@ -204,7 +207,7 @@ impl Reader {
         if self.allowance > 0 && due {
             self.take_over(membership)?;
         }
-        if self.allowance == 0 || self.parts.stop.requested() {
+        if self.allowance == 0 || self.parts.stop.requested() || self.pause_begun() {
             return Ok(());
         }
         let sent_at = clock::now();

@@ -1,6 +1,7 @@
-//! The two small facts that reader and settler share besides messages.
+//! The small facts that threads share besides messages: what reader and settler know of the group, what monitor and reader know of each
+//! other.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::redis_io::lease::Membership;
@@ -43,11 +44,24 @@ impl GroupMemory {
     }
 }
 
-/// The reader's connection, so that the monitor can wake its blocking read.
+/// Whether the group may be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Nobody has looked yet.
+    Unknown,
+    /// Nobody has paused it.
+    Allowed,
+    /// Somebody has.
+    Paused,
+}
+
+/// Between monitor and reader: the reader's connection, so that the monitor can wake its blocking read, and whether it may read at all.
 #[derive(Debug, Clone, Default)]
 pub struct ReaderLine {
     client_id: Arc<AtomicI64>,
     stopped: Arc<AtomicBool>,
+    /// A [`Reading`]; outlives both threads, so what was last known holds while Redis is away and when one of them is started again.
+    reading: Arc<AtomicU8>,
 }
 
 impl ReaderLine {
@@ -69,5 +83,48 @@ impl ReaderLine {
     /// The reader has seen the stop.
     pub fn set_stopped(&self) {
         self.stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the reader may read.
+    pub fn reading(&self) -> Reading {
+        reading_of(self.reading.load(Ordering::SeqCst))
+    }
+
+    /// The monitor has looked; answers what was known before.
+    pub fn set_reading(&self, reading: Reading) -> Reading {
+        let number = match reading {
+            Reading::Unknown => 0,
+            Reading::Allowed => 1,
+            Reading::Paused => 2,
+        };
+        reading_of(self.reading.swap(number, Ordering::SeqCst))
+    }
+}
+
+fn reading_of(number: u8) -> Reading {
+    match number {
+        0 => Reading::Unknown,
+        1 => Reading::Allowed,
+        _ => Reading::Paused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_read_before_somebody_has_looked_and_each_look_is_remembered() {
+        let line = ReaderLine::default();
+        assert_eq!(line.reading(), Reading::Unknown);
+        for (now, before) in [
+            (Reading::Allowed, Reading::Unknown),
+            (Reading::Paused, Reading::Allowed),
+            (Reading::Allowed, Reading::Paused),
+            (Reading::Unknown, Reading::Allowed),
+        ] {
+            assert_eq!(line.set_reading(now), before);
+            assert_eq!(line.clone().reading(), now);
+        }
     }
 }

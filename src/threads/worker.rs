@@ -13,6 +13,7 @@ use crate::domain::entry_id::EntryId;
 use crate::domain::event::{Body, Event};
 use crate::domain::lanes::{Entry, FailedCall, Job, JobReport, Run, RunReport};
 use crate::handlers::{Call, Handler};
+use crate::runtime::calls::CallPlace;
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::metrics::counts::Tally;
@@ -20,7 +21,8 @@ use crate::runtime::thread::{ThreadError, panic_message};
 
 const CONTEXT: &str = "event-handler";
 
-/// The worker's loop: until the jobs' channel is closed. `number` is its place among the workers that `metrics` count.
+/// The worker's loop: until the jobs' channel is closed. `number` is its place among the workers that `metrics` count; what it calls is
+/// noted in `place`.
 ///
 /// # Errors
 /// When the dispatcher has gone while a job ran.
@@ -30,6 +32,7 @@ pub fn run(
     handler: &Arc<dyn Handler>,
     metrics: &Metrics,
     number: usize,
+    place: &CallPlace,
 ) -> Result<(), ThreadError> {
     let mut tally = metrics.handling.tally();
     while let Ok(job) = jobs.recv() {
@@ -44,11 +47,13 @@ pub fn run(
                     run,
                     job.begin_before,
                     handler.as_ref(),
+                    place,
                     &mut calls,
                     &mut tally,
                 )
             })
             .collect();
+        place.end();
         metrics.job_ends(number);
         metrics.handling.add(&mut tally);
         let elapsed_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -67,6 +72,7 @@ fn handle_run(
     run: Run<Body>,
     begin_before: Millis,
     handler: &dyn Handler,
+    place: &CallPlace,
     calls: &mut u32,
     tally: &mut Tally,
 ) -> RunReport<Body> {
@@ -77,9 +83,14 @@ fn handle_run(
     // The end of one call is the beginning of the next: a job of a thousand calls reads the clock a thousand times, not two thousand.
     let mut since = Instant::now();
     // After that its leases may have ended while the process was stopped or earlier calls were slow: it goes back as it is.
-    while clock::now() < begin_before
-        && let Some(entry) = entries.pop_front()
-    {
+    loop {
+        let now = clock::now();
+        if now >= begin_before {
+            break;
+        }
+        let Some(entry) = entries.pop_front() else {
+            break;
+        };
         if entry
             .body
             .event()
@@ -90,10 +101,14 @@ fn handle_run(
         }
         let began_unix_ms = clock::unix_ms();
         *calls += 1;
+        if let Some(event) = entry.body.event() {
+            let (name, aggregate_id) = (event.name(), event.aggregate_id());
+            place.begin(entry.id, name, aggregate_id, entry.attempt(), now);
+        }
         let result = call(&entry, handler);
-        let now = Instant::now();
-        tally.observe(now.duration_since(since));
-        since = now;
+        let ended = Instant::now();
+        tally.observe(ended.duration_since(since));
+        since = ended;
         match result {
             Ok(()) => done.push(entry.id),
             Err(error) => {

@@ -221,6 +221,25 @@ fn these_rights_are_enough_for_dead_letters() {
 }
 
 #[test]
+fn these_rights_are_enough_to_pause_and_resume() {
+    let redis = TestRedis::start();
+    let mut service = restricted(&redis, &rules()).start_ready();
+    let port = service.port();
+    for (word, paused) in [("pause", true), ("resume", false)] {
+        restricted(&redis, &rules())
+            .argument(word)
+            .run_to_end()
+            .wait_end(SOON)
+            .expect(0);
+        wait_until(word, SOON, || {
+            http::get(port, "/health").json()["paused"].is_object() == paused
+        });
+    }
+    service.terminate().expect(0);
+    expect_nothing_denied(&redis);
+}
+
+#[test]
 fn without_the_client_rights_it_works_as_well() {
     let redis = TestRedis::start();
     let mut rules = rules();

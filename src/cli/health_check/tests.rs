@@ -1,7 +1,9 @@
 //! One answer of a service at a time, good, bad, slow and cut, and what the probe makes of it.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Instant;
 
 use super::*;
 

@@ -146,7 +146,7 @@ pub fn assess(observed: &Observations, now: Millis, limits: &HealthLimits) -> He
     let reading = observed
         .loops
         .get(&Loop::Reader)
-        .is_some_and(|reader| reader.activity != Activity::Ended);
+        .is_some_and(|reader| !matches!(reader.activity, Activity::Ended | Activity::Paused));
     HealthReport {
         ready: blocking.is_empty(),
         status,
@@ -213,7 +213,7 @@ fn loop_trouble(
         // Everything it may hold is held. It waits for those who give permits back, and they are judged beside it: if one of them
         // stalls, that one is named and nothing is ready.
         Activity::WaitingForPermits if which == Loop::Reader => None,
-        Activity::Working | Activity::WaitingForPermits => {
+        Activity::Working | Activity::WaitingForPermits | Activity::Paused => {
             (now.saturating_sub(state.beat) > state.limit).then_some(stalled)
         }
         Activity::WaitingForRedis => Some(state.reason.unwrap_or(Reason::RedisUnreachable)),

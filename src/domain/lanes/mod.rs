@@ -12,6 +12,7 @@ mod parked;
 #[cfg(test)]
 mod properties;
 mod queue;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -28,6 +29,7 @@ pub use leases::UNCONFIRMED;
 pub use outcome::RETRY_WAIT_MAX;
 use parked::Parked;
 pub use parked::{Fetched, LANE_HELD_MAX, PARKED_MAX};
+pub use survey::{BreakerOpen, HeadState, LaneView, RetryView, SURVEY_MAX, Survey};
 
 use super::Millis;
 use super::backoff::Backoff;

@@ -12,6 +12,7 @@ mod endings;
 mod leases;
 mod order;
 mod parked;
+mod survey;
 
 const CLAIM_IDLE: Millis = 15_000;
 const FRESH_FOR: Millis = 10_000;

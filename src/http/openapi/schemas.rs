@@ -9,7 +9,9 @@ use crate::domain::delayed::PAGE_MAX;
 use crate::domain::entry_codec::{
     AGGREGATE_ID_BYTES_MAX, EVENT_NAME_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX,
 };
+use crate::domain::lanes::SURVEY_MAX;
 use crate::domain::outgoing::{ERRORS_LISTED_MAX, EVENTS_MAX, MIME_TYPE_BYTES_MAX};
+use crate::http::status::CALLS_MAX;
 
 /// A reference to a schema by its name.
 pub(super) fn reference(name: &str) -> Value {
@@ -246,6 +248,7 @@ fn of_delayed() -> Map<String, Value> {
 
 fn of_health() -> Map<String, Value> {
     let timestamp = json!({ "type": "string" });
+    let count = json!({ "type": "integer", "minimum": 0 });
     members(json!({
         "Ready": {
             "type": "object",
@@ -268,6 +271,59 @@ fn of_health() -> Map<String, Value> {
                 "reasons": { "type": "array", "items": { "type": "string" } },
                 "stream": { "type": "string" },
                 "group": { "type": "string" },
+                "paused": reference("Paused"),
+            },
+        },
+        "Paused": {
+            "type": "object",
+            "required": ["by", "since"],
+            "description": "The group is paused: nothing is read until it is resumed.",
+            "properties": {
+                "by": { "type": ["string", "null"] },
+                "since": { "type": ["string", "null"] },
+                "reason": { "type": "string" },
+            },
+        },
+        "Status": {
+            "type": "object",
+            "required": [
+                "timestamp", "service", "stream", "group", "consumer", "phase", "paused", "breaker", "held", "heldBytes", "parked",
+                "aggregatesBlocking", "running", "calls", "lanes", "longestLanes", "retries", "nextRetries",
+            ],
+            "properties": {
+                "timestamp": timestamp,
+                "phase": { "enum": ["starting", "running", "draining"] },
+                "paused": nullable(&reference("Paused")),
+                "breaker": {
+                    "type": "object",
+                    "required": ["state"],
+                    "properties": { "state": { "enum": ["closed", "open"] }, "since": timestamp, "nextProbe": timestamp, "probing": { "type": "boolean" } },
+                },
+                "held": count,
+                "heldBytes": count,
+                "parked": count,
+                "running": count,
+                "calls": {
+                    "type": "array",
+                    "maxItems": CALLS_MAX,
+                    "items": { "type": "object", "required": ["streamId", "event", "attempt", "ageMs"], "properties": { "attempt": count, "ageMs": count } },
+                },
+                "lanes": count,
+                "longestLanes": {
+                    "type": "array",
+                    "maxItems": SURVEY_MAX,
+                    "items": {
+                        "type": "object",
+                        "required": ["length", "parked", "streamId", "state"],
+                        "properties": { "length": count, "parked": count, "state": { "enum": ["running", "waiting", "ready", "counting", "lease", "fetching"] }, "nextCall": timestamp },
+                    },
+                },
+                "retries": count,
+                "nextRetries": {
+                    "type": "array",
+                    "maxItems": SURVEY_MAX,
+                    "items": { "type": "object", "required": ["streamId", "event", "attempt", "nextCall", "inMs"], "properties": { "attempt": count, "inMs": count, "nextCall": timestamp } },
+                },
             },
         },
         "Root": {

@@ -138,7 +138,7 @@ pub static FAMILIES: [Family; 43] = [
     family("weir_breaker_open", Gauge, &[], "1 while the handler's target is taken to be down",
         |view, out| out.flag(view.observed.breaker_open)),
     family("weir_paused", Gauge, &[], "1 while reading is paused by an operator",
-        |_, out| out.flag(false)),
+        |view, out| out.flag(view.observed.paused.is_some())),
     family("weir_thread_restarts_total", Counter, &["thread"], "Threads that ended unasked and were started again",
         |view, out| out.counts("thread", &THREADS, &view.metrics.restarts)),
     family("weir_build_info", Info, &["version"], "The version of weir",

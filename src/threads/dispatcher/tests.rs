@@ -14,6 +14,7 @@ use crate::domain::entry_id::EntryId;
 use crate::domain::event::Event;
 use crate::domain::lanes::{Arrival, Fetched, LANE_HELD_MAX, LaneKey, Origin, PARKED_MAX};
 use crate::handlers::{Call, Handler, HandlerError, HandlerResult};
+use crate::runtime::calls::Calls;
 use crate::runtime::thread::{EndReport, Ending, spawn};
 use crate::threads::worker;
 
@@ -211,11 +212,13 @@ fn start(
         board: board.clone(),
     };
     spawn("dispatcher", reports_tx.clone(), move || run(parts)).unwrap();
+    let calls = Calls::new(WORKERS);
     for number in 0..WORKERS {
         let (jobs, reports, handler) = (jobs.clone(), reports.clone(), Arc::clone(handler));
         let board = board.clone();
+        let place = calls.place(number);
         spawn(&format!("worker-{number}"), reports_tx.clone(), move || {
-            worker::run(&jobs, &reports, &handler, board.metrics(), number)
+            worker::run(&jobs, &reports, &handler, board.metrics(), number, &place)
         })
         .unwrap();
     }

@@ -12,10 +12,13 @@ use super::*;
 use crate::config::settings::{PublishingSettings, ServiceIdentity};
 use crate::domain::entry_id::EntryId;
 use crate::domain::health::{HealthLimits, Phase};
+use crate::domain::mask::{AggregateIds, Masking};
 use crate::domain::rate_limit::RateLimit;
 use crate::http::access::Access;
+use crate::http::app::Inside;
 use crate::http::overview::Beside;
 use crate::runtime::board::Board;
+use crate::runtime::calls::Calls;
 use crate::runtime::shutdown::shutdown_pair;
 
 /// The key of a client that may publish.
@@ -68,6 +71,13 @@ fn app(publish: PublishFn) -> App {
         letters_pace: Mutex::default(),
         publish,
         beside: Beside::default(),
+        inside: Inside {
+            survey: Box::new(|_| Err(NotAccepted)),
+            calls: Calls::new(1),
+            masking: Masking {
+                aggregate_ids: AggregateIds::Full,
+            },
+        },
     }
 }
 
@@ -82,7 +92,7 @@ fn pool(publish: Option<PublishFn>, queue_max: usize) -> Pool {
     ));
     let inboxes = [
         Inbox::health_only(health_requests.clone()),
-        Inbox::everything(health_requests, rest_requests, published),
+        Inbox::everything(health_requests, rest_requests, published, never()),
     ];
     let workers = inboxes
         .into_iter()

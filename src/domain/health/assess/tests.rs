@@ -56,6 +56,24 @@ fn idle_is_healthy() {
 }
 
 #[test]
+fn a_pause_is_healthy_and_ready_while_the_reader_shows_that_it_lives() {
+    let paused = |age| {
+        judged(|observed| {
+            observed.paused = Some(crate::domain::pause::Paused::default());
+            let state = doing(Activity::Paused, age, None);
+            observed.loops.insert(Loop::Reader, state);
+        })
+    };
+    let report = paused(LIMIT);
+    assert_eq!(report.status, Status::Healthy);
+    assert!(report.ready && report.codes().is_empty());
+    assert!(!report.consumer_active, "nothing is taken from the stream");
+    let report = paused(LIMIT + 1);
+    assert_eq!(report.codes(), ["reader_stalled"]);
+    assert!(!report.ready);
+}
+
+#[test]
 fn nothing_observed_is_starting_and_not_ready() {
     let report = assess(&Observations::default(), NOW, &LIMITS);
     assert!(!report.ready && !report.consumer_active);

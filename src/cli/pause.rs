@@ -1,0 +1,191 @@
+//! `weir pause` and `weir resume`: a key in Redis that every replica of the group looks at.
+//!
+//! Talks to Redis itself, with the service's settings; no service needs to run. Doing what is done already is success: what counts is
+//! the state afterwards.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::Write;
+
+use crate::config::{self, settings::Settings};
+use crate::domain::escape;
+use crate::domain::health::Reason;
+use crate::domain::mask::{AggregateIds, Masking};
+use crate::domain::pause::{BY_BYTES_MAX, Paused, REASON_BYTES_MAX};
+use crate::domain::timestamp;
+use crate::exit_status::ExitStatus;
+use crate::redis_io::connection::{self, Link};
+use crate::redis_io::errors::{ErrorClass, RedisIoError};
+use crate::redis_io::keys::Keys;
+use crate::redis_io::pause::{self, Pausing};
+
+/// Pauses the group of these settings. `reason` has at most [`crate::domain::pause::REASON_BYTES_MAX`] bytes.
+pub fn pause<I>(
+    reason: Option<&str>,
+    environment: I,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitStatus
+where
+    I: IntoIterator<Item = (OsString, OsString)>,
+{
+    let environment: Vec<_> = environment.into_iter().collect();
+    let by = who(&environment);
+    with_redis(environment, out, err, |link, keys, settings| {
+        Ok(match pause::pause(link, keys, &by, reason)? {
+            Pausing::Begun(_) => format!(
+                "group {} on {} is paused: within a second no replica reads any more; what they hold is still handled\n\
+                 weir resume ends it",
+                keys.group, keys.stream
+            ),
+            Pausing::Already(before) => format!(
+                "group {} on {} was paused before{}; nothing is changed",
+                keys.group,
+                keys.stream,
+                known(&before, settings)
+            ),
+        })
+    })
+}
+
+/// A reason as it is kept: not empty, and not longer than is shown.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn checked_reason(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > REASON_BYTES_MAX {
+        return Err(format!(
+            "--reason has {} bytes; allowed: 1 to {REASON_BYTES_MAX}",
+            text.len()
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// Ends the pause of the group of these settings.
+pub fn resume<I>(environment: I, out: &mut dyn Write, err: &mut dyn Write) -> ExitStatus
+where
+    I: IntoIterator<Item = (OsString, OsString)>,
+{
+    with_redis(environment, out, err, |link, keys, settings| {
+        Ok(match pause::resume(link, keys)? {
+            Some(before) => format!(
+                "group {} on {} reads again; it was paused{}",
+                keys.group,
+                keys.stream,
+                known(&before, settings)
+            ),
+            None => format!("group {} on {} was not paused", keys.group, keys.stream),
+        })
+    })
+}
+
+fn with_redis<I>(
+    environment: I,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    act: impl FnOnce(&mut Link, &Keys, &Settings) -> Result<String, RedisIoError>,
+) -> ExitStatus
+where
+    I: IntoIterator<Item = (OsString, OsString)>,
+{
+    let settings = match config::load(environment) {
+        Ok(loaded) => loaded.settings,
+        Err(errors) => {
+            let _ = writeln!(err, "weir: {errors}");
+            return ExitStatus::Configuration;
+        }
+    };
+    connection::install_tls_provider();
+    let keys = Keys::new(&settings.consumer.stream, &settings.consumer.group);
+    let mut link = Link::new(&settings.redis, &settings.service.name, "command");
+    match act(&mut link, &keys, &settings) {
+        Ok(text) => {
+            let _ = writeln!(out, "{text}");
+            ExitStatus::Success
+        }
+        Err(error) => {
+            let _ = writeln!(err, "weir: {error}");
+            match (error.class, error.reason()) {
+                (ErrorClass::LocalFile | ErrorClass::WrongType, _) => ExitStatus::Configuration,
+                (_, Reason::RedisCredentials | Reason::RedisPermission) => ExitStatus::Refused,
+                (ErrorClass::Refused, _) => ExitStatus::No,
+                _ => ExitStatus::Unavailable,
+            }
+        }
+    }
+}
+
+/// What is known of a pause, as the end of a sentence; escaped and masked, since anybody with the right to it may have written it.
+fn known(paused: &Paused, settings: &Settings) -> String {
+    let masking = Masking {
+        aggregate_ids: AggregateIds::Full,
+    };
+    let mut text = String::new();
+    let mut push = |before: &str, value: &str| {
+        text.push_str(before);
+        escape::push_plain(&mut text, &masking.text(value));
+    };
+    if let Some(by) = &paused.by {
+        push(" by ", by);
+    }
+    if let Some(since) = paused.since_unix_ms {
+        push(" since ", &timestamp::format(since, &settings.log.timezone));
+    }
+    if let Some(reason) = &paused.reason {
+        push(": ", reason);
+    }
+    text
+}
+
+/// Who gives the command: a user and a machine. Not `user@machine`, which masking would take for an address.
+fn who(environment: &[(OsString, OsString)]) -> String {
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(other, _)| other == name);
+        let text = found.and_then(|(_, value)| value.to_str());
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    // Behind sudo the name of whoever sits there, not root's.
+    let user = ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(variable);
+    let user = user.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()));
+    let system = rustix::system::uname();
+    let mut by = user;
+    let _ = write!(by, " on {}", system.nodename().to_string_lossy());
+    escape::prefix(&by, BY_BYTES_MAX).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_neither_empty_nor_longer_than_is_kept() {
+        for (length, good) in [(0, false), (1, true), (500, true), (501, false)] {
+            let text = "x".repeat(length);
+            assert_eq!(checked_reason(&text).is_ok(), good, "{length}");
+        }
+    }
+
+    #[test]
+    fn the_one_who_pauses_is_named_by_user_and_machine() {
+        let named = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            let environment: Vec<_> = pairs
+                .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+                .collect();
+            who(&environment)
+        };
+        for (pairs, user) in [
+            (&[("USER", "root"), ("SUDO_USER", "ann")][..], "ann on "),
+            (&[("USER", "bob"), ("LOGNAME", "x")], "bob on "),
+            (&[("USER", ""), ("LOGNAME", "eve")], "eve on "),
+            (&[], "user "),
+        ] {
+            let by = named(pairs);
+            assert!(by.starts_with(user) && by.len() > user.len(), "{by}");
+        }
+        assert_eq!(named(&[("USER", &"x".repeat(1_000))]).len(), BY_BYTES_MAX);
+    }
+}
