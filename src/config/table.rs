@@ -188,8 +188,8 @@ variables! {
     DEGRADED_WINDOW_MS: Milliseconds = Milliseconds { min: 1_000, max: DAY_MS }, Delivery, Value("300000"),
         "How long a dead letter or a restarted thread keeps health at degraded";
 
-    API_KEY: KeyList = KeyList, Publishing, Unset("none; POST /events is switched off"),
-        "Keys with which clients may publish",
+    API_KEY: KeyList = KeyList, Publishing, Unset("none; what needs a key is switched off"),
+        "Keys with which clients may publish and see what the service is doing",
         secrecy(Secrecy::Secret), also_called(&["API_KEYS", "APIKEY", "API_TOKEN"]);
     API_KEY_FILE: Path = Path { allowed: "the path of a readable file of at most 65536 bytes with keys as API_KEY has them" }, Publishing, Unset("none"),
         "File that holds the keys, separated by commas or line ends; read at start",

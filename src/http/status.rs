@@ -161,7 +161,7 @@ fn named(key: &LaneKey) -> Value {
 
 /// A moment of the boot-time clock as people read it.
 fn moment(app: &App, moment: Millis, at: Moment) -> String {
-    let unix_ms = (at.unix_ms + moment).saturating_sub(at.now);
+    let unix_ms = at.unix_ms.saturating_add(moment).saturating_sub(at.now);
     app.timestamp(unix_ms)
 }
 

@@ -214,6 +214,27 @@ fn a_pause_survives_replicas_and_an_absence_of_redis() {
 }
 
 #[test]
+fn while_the_key_cannot_be_read_the_last_known_state_holds() {
+    let redis = TestRedis::start();
+    redis.set_user("weir", &["reset", "on", ">secret", "~*", "+@all"]);
+    let mut service = replica(&redis, "weir-1")
+        .variable("REDIS_USER", "weir")
+        .variable("REDIS_PW", "secret")
+        .start_ready();
+    redis.run::<()>(&["SET", KEY, "{}"]);
+    wait_paused(&mut service, SECOND);
+    redis.set_user("weir", &["-get"]);
+    wait_until("a reason", SOON, || {
+        health(&mut service)["reasons"] == json!(["redis_permission"])
+    });
+    assert!(health(&mut service)["paused"].is_object());
+    redis.set_user("weir", &["+get"]);
+    service.wait_ready();
+    assert!(health(&mut service)["paused"].is_object());
+    service.terminate().expect(0);
+}
+
+#[test]
 fn the_key_alone_pauses_whatever_it_holds() {
     let redis = TestRedis::start();
     let mut service = TestService::start(&redis);

@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::domain::escape::must_be_escaped;
-use crate::domain::escape::push_plain;
+use crate::domain::escape::{must_be_escaped, push_plain};
 
-/// The widest a column gets, characters; what is longer ends with an ellipsis.
-const CELL_MAX: usize = 40;
+/// The widest a column gets, characters: the longest entry id. What is longer ends with an ellipsis.
+const CELL_MAX: usize = 41;
+
+/// The longest a value gets that stands in a line of its own, characters: the longest reason of a pause.
+const TEXT_MAX: usize = 500;
 
 /// Rows of one table; the service sends no more than a hundred.
 const ROWS_MAX: usize = 100;
@@ -153,10 +155,10 @@ fn push_status(text: &mut String, status: &Value, style: Style) {
     let calls = rows(&status["calls"], |call| {
         vec![
             age(&call["ageMs"]),
-            plain(&call["attempt"]),
-            plain(&call["streamId"]),
-            plain(&call["event"]),
-            plain(&call["aggregateId"]),
+            cell(&call["attempt"]),
+            cell(&call["streamId"]),
+            cell(&call["event"]),
+            cell(&call["aggregateId"]),
         ]
     });
     let title = format!("Running calls: {}", plain(&status["running"]));
@@ -164,11 +166,11 @@ fn push_status(text: &mut String, status: &Value, style: Style) {
     table(text, style, &title, &heads, calls);
     let lanes = rows(&status["longestLanes"], |lane| {
         vec![
-            plain(&lane["length"]),
-            plain(&lane["parked"]),
-            plain(&lane["state"]),
-            plain(&lane["streamId"]),
-            plain(&lane["aggregateId"]),
+            cell(&lane["length"]),
+            cell(&lane["parked"]),
+            cell(&lane["state"]),
+            cell(&lane["streamId"]),
+            cell(&lane["aggregateId"]),
         ]
     });
     let title = format!("Longest lanes, of {}", plain(&status["lanes"]));
@@ -177,10 +179,10 @@ fn push_status(text: &mut String, status: &Value, style: Style) {
     let retries = rows(&status["nextRetries"], |retry| {
         vec![
             age(&retry["inMs"]),
-            plain(&retry["attempt"]),
-            plain(&retry["streamId"]),
-            plain(&retry["event"]),
-            plain(&retry["aggregateId"]),
+            cell(&retry["attempt"]),
+            cell(&retry["streamId"]),
+            cell(&retry["event"]),
+            cell(&retry["aggregateId"]),
         ]
     });
     let title = format!("Next retries, of {}", plain(&status["retries"]));
@@ -224,8 +226,18 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// A value as it stands in a line: escaped and cut; a dash for none.
+/// A value as it stands in a line of text.
 fn plain(value: &Value) -> String {
+    shown(value, TEXT_MAX)
+}
+
+/// A value as it stands in a table.
+fn cell(value: &Value) -> String {
+    shown(value, CELL_MAX)
+}
+
+/// A value escaped and cut; a dash for none.
+fn shown(value: &Value, characters_max: usize) -> String {
     let text = match value {
         Value::Null => return "-".to_owned(),
         Value::String(text) => text.clone(),
@@ -233,7 +245,7 @@ fn plain(value: &Value) -> String {
     };
     let mut shown = String::new();
     for (count, character) in text.chars().enumerate() {
-        if count == CELL_MAX {
+        if count == characters_max {
             shown.push('…');
             break;
         }
@@ -331,14 +343,15 @@ mod tests {
         let mut health = health();
         health["status"] = json!("degraded");
         health["reasons"] = json!(["lag_high", "breaker_open"]);
-        health["paused"] = json!({ "by": "ann on db1", "since": "2026-11-22T22:04:00.046Z", "reason": "the move" });
+        health["paused"] = json!({ "by": "ann on db1", "since": "2026-11-22T22:04:00.046Z", "reason": "the move ".repeat(20).trim() });
         let mut status = status();
         status["breaker"] =
             json!({ "state": "open", "since": "A", "nextProbe": "B", "probing": false });
         let text = screen(&health, Some(&status), BARE);
         for words in [
             "1.2.3: degraded, up",
-            "\npaused by ann on db1 since 2026-11-22T22:04:00.046Z: the move\n",
+            "\npaused by ann on db1 since 2026-11-22T22:04:00.046Z: the move the move",
+            " the move\nreasons",
             "\nreasons: lag_high, breaker_open\n",
             "\nbreaker open since A, next probe B\n",
         ] {
@@ -360,8 +373,8 @@ mod tests {
         status["longestLanes"] = json!("none");
         let text = screen(&json!({}), Some(&status), BARE);
         assert!(text.contains("a\\u001b[2Jb\\nc\\u009b\\u202e"), "{text}");
-        assert!(text.contains(&format!("{}…", "x".repeat(40))), "{text}");
-        assert!(!text.contains(&"x".repeat(41)));
+        assert!(text.contains(&format!("{}…", "x".repeat(41))), "{text}");
+        assert!(!text.contains(&"x".repeat(42)));
         let inside = |character: char| character != '\n' && must_be_escaped(character);
         assert!(!text.contains(inside));
         let many: Vec<Value> = (0..200).map(|_| status["calls"][0].clone()).collect();
