@@ -156,6 +156,7 @@ fn answers_are_those_that_the_api_description_knows() {
     for path in ["/delayed/{id}", "/dead-letters/{id}"] {
         seen.push(ask("DELETE", path, &[AUTHORIZED], None));
     }
+    seen.push(ask("GET", "/status", &[AUTHORIZED], None));
     let mut late = event("a");
     late["notBefore"] = "2020-01-01T00:00:00Z".into();
     let late = late.to_string();
