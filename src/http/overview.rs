@@ -14,6 +14,7 @@ use crate::domain::Millis;
 use crate::domain::escape;
 use crate::domain::health::{Dependency, HealthReport, Observations, Status};
 use crate::domain::mask::{AggregateIds, Masking};
+use crate::domain::pause::Paused;
 use crate::domain::recent::{Consumers, SAMPLE_EVERY_MS, SAMPLES_MAX, Sample};
 use crate::domain::schedule::Schedule;
 use crate::runtime::logging::{self, Remembered};
@@ -25,7 +26,7 @@ const FRESH_MS: Millis = 1_000;
 pub(super) const SCHEDULES_MAX: usize = 100;
 
 /// What is shown of a name that others chose, bytes before escaping.
-const TEXT_BYTES_MAX: usize = 256;
+const TEXT_BYTES_MAX: usize = 512;
 
 /// Asks for the last warnings and errors, newest first.
 pub type ErrorsFn = Box<dyn Fn() -> Vec<Remembered> + Send + Sync>;
@@ -99,11 +100,13 @@ pub(super) struct Overview {
     pub(super) unix_ms: u64,
     pub(super) status: &'static str,
     pub(super) ready: bool,
-    /// What the page's colour is: the status.
+    /// What the page's colour is: the status, or `paused`.
     pub(super) tone: &'static str,
     pub(super) headline: &'static str,
     pub(super) summary: String,
     pub(super) reasons: Vec<Cause>,
+    /// Who has paused the group; null when nobody has.
+    pub(super) paused: Option<Pause>,
     pub(super) service: Service,
     pub(super) stream: String,
     pub(super) group: String,
@@ -119,6 +122,16 @@ pub(super) struct Overview {
     pub(super) consumers: Listing<Consumer>,
     pub(super) schedules: Listing<NextTick>,
     pub(super) errors: Listing<Mishap>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Pause {
+    by: Option<String>,
+    since: Option<String>,
+    reason: Option<String>,
+    /// All of it in a sentence.
+    pub(super) note: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -226,7 +239,11 @@ fn make(app: &App, at: Moment) -> Overview {
         unix_ms: at.unix_ms,
         status: report.status.as_str(),
         ready: report.ready,
-        tone: report.status.as_str(),
+        tone: if is_held(&report, &observed) {
+            "paused"
+        } else {
+            report.status.as_str()
+        },
         headline,
         summary,
         reasons: report
@@ -238,6 +255,7 @@ fn make(app: &App, at: Moment) -> Overview {
                 meaning: reason.meaning(),
             })
             .collect(),
+        paused: observed.paused.as_ref().map(|paused| pause(app, paused)),
         service: Service {
             name: app.identity.name.clone(),
             version: app.identity.version.clone(),
@@ -276,8 +294,40 @@ fn make(app: &App, at: Moment) -> Overview {
     }
 }
 
+/// Whether a pause is what is to be said first: nothing is wrong that would stop the work without it.
+fn is_held(report: &HealthReport, observed: &Observations) -> bool {
+    observed.paused.is_some() && report.ready
+}
+
+fn pause(app: &App, paused: &Paused) -> Pause {
+    let shown = |text: &Option<String>| text.as_ref().map(|text| clean(app, text));
+    let (by, reason) = (shown(&paused.by), shown(&paused.reason));
+    let since = paused.since_unix_ms.map(|since| app.timestamp(since));
+    let mut note = format!("Paused by {}", by.as_deref().unwrap_or("somebody"));
+    if let Some(since) = &since {
+        // To the minute, as people say it.
+        let minute = since.get(..16).unwrap_or(since).replace('T', " ");
+        note.push_str(" since ");
+        note.push_str(&minute);
+    }
+    if let Some(reason) = &reason {
+        note.push_str(": ");
+        note.push_str(reason);
+    }
+    Pause {
+        by,
+        since,
+        reason,
+        note,
+    }
+}
+
 /// The state in a word and in a sentence.
 fn words(report: &HealthReport, observed: &Observations) -> (&'static str, String) {
+    if is_held(report, observed) {
+        let summary = "Nothing more is read until weir resume; what is held is still handled.";
+        return ("Paused", summary.to_owned());
+    }
     match report.status {
         Status::Healthy => (
             "Healthy",

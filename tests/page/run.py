@@ -75,7 +75,7 @@ return found;
 # What the page says, place by place, without what only one of the two ways has.
 WORDS = """
 const texts = [];
-for (const id of ["status", "summary", "reasons", "lag", "pending", "held", "stored", "written", "letters-count", "letters-note",
+for (const id of ["status", "summary", "paused", "reasons", "lag", "pending", "held", "stored", "written", "letters-count", "letters-note",
                   "consumers-note", "schedules-note", "errors-note", "consumer"])
   texts.push([id, document.getElementById(id).textContent]);
 for (const id of ["consumers", "schedules", "errors"]) {
@@ -303,6 +303,30 @@ class Checks:
         finally:
             browser.close()
 
+    def paused(self):
+        """A pause is shown with who asked for it, and its end as well."""
+        browser = self.browser()
+        key = "weir:1:{event-stream}:orders:paused"
+        try:
+            self.open(browser)
+            pause = {"by": "ann on db1", "since": int(time.time() * 1000), "reason": "the database moves " + NASTY_EVENT}
+            self.stage.redis.do("SET", key, json.dumps(pause))
+            browser.wait("it is shown", "return document.getElementById('status').textContent === 'Paused'")
+            for part in ("Paused by ann on db1 since 20", "the database moves", NASTY_EVENT):
+                expect(part in browser.text("#paused"), f"{part} in {browser.text('#paused')}")
+            for width, dark in SCREENS:
+                browser.screen(width, dark)
+                self.narrow(browser)
+                poor = [one for one in browser.run(CONTRAST) if one["kind"] == "text" and one["ratio"] < TEXT_CONTRAST]
+                expect(not poor, f"{poor}")
+                self.picture(browser, f"paused-{'dark' if dark else 'light'}-{width}")
+            self.stage.redis.do("DEL", key)
+            browser.wait("it is over", "return document.getElementById('status').textContent !== 'Paused' && document.getElementById('paused').hidden")
+            self.quiet(browser)
+        finally:
+            self.stage.redis.do("DEL", key)
+            browser.close()
+
     def letters(self):
         """A key opens the dead letters; retrying and dropping work by keyboard; the key is nowhere to be found."""
         browser = self.browser()
@@ -445,7 +469,7 @@ class Checks:
             stage.close()
 
 
-ALL = ["headers", "plain", "screens", "same", "hostile", "follows", "keyboard", "letters", "many", "away", "locked"]
+ALL = ["headers", "plain", "screens", "same", "hostile", "follows", "keyboard", "paused", "letters", "many", "away", "locked"]
 
 
 def main():

@@ -64,6 +64,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             "headline": text,
             "summary": text,
             "reasons": { "type": "array", "items": object(json!({ "code": text, "meaning": text })) },
+            "paused": nullable(&object(json!({ "by": nullable(&text), "since": nullable(&text), "reason": nullable(&text), "note": text }))),
             "service": object(json!({ "name": text, "version": text, "software": text, "uptime": figure })),
             "stream": text,
             "group": text,

@@ -58,6 +58,7 @@ fn a_healthy_service_looks_like_this() {
             "headline": "Healthy",
             "summary": "Everything that came is read; nothing waits.",
             "reasons": [],
+            "paused": null,
             "service": { "name": "orders", "version": "1.2.3", "software": null, "uptime": 61 },
             "stream": "event-stream",
             "group": "orders",
@@ -219,6 +220,49 @@ fn what_others_chose_is_masked_cut_and_on_one_line() {
             "details": [{ "name": "event", "value": "<b>" }],
         })
     );
+}
+
+#[test]
+fn a_pause_is_said_first_unless_something_is_wrong() {
+    let test = test_app(1);
+    let pause = |by: Option<&str>, reason: Option<&str>| {
+        test.app.board.update(|observed| {
+            observed.paused = Some(Paused {
+                by: by.map(str::to_owned),
+                since_unix_ms: by.map(|_| AT.unix_ms),
+                reason: reason.map(str::to_owned),
+            });
+        });
+    };
+    pause(Some("ann@example.org on db1"), Some("<b>\nmoves"));
+    let seen = seen_at(&test, 0);
+    assert_eq!(
+        (&seen["tone"], &seen["headline"], &seen["status"]),
+        (&json!("paused"), &json!("Paused"), &json!("healthy"))
+    );
+    assert_eq!(
+        seen["paused"],
+        json!({
+            "by": "***@*** on db1",
+            "since": "2025-06-28T23:40:13.653Z",
+            "reason": "<b>\\nmoves",
+            "note": "Paused by ***@*** on db1 since 2025-06-28 23:40: <b>\\nmoves",
+        })
+    );
+    pause(None, None);
+    assert_eq!(
+        seen_at(&test, 2_000)["paused"]["note"],
+        "Paused by somebody"
+    );
+    test.app
+        .board
+        .update(|observed| observed.redis.reason = Some(Reason::RedisTimeout));
+    let seen = seen_at(&test, 4_000);
+    assert_eq!(
+        (&seen["tone"], &seen["headline"]),
+        (&json!("unhealthy"), &json!("Unhealthy"))
+    );
+    assert_eq!(seen["paused"]["note"], "Paused by somebody");
 }
 
 #[test]

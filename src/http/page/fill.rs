@@ -166,6 +166,10 @@ fn fill_text(html: &mut Html, seen: &Overview, name: &str) -> bool {
                 "group" => &seen.group,
                 "status" => seen.headline,
                 "summary" => &seen.summary,
+                "paused" => seen
+                    .paused
+                    .as_ref()
+                    .map_or("", |paused| paused.note.as_str()),
                 "uptime" => &span(seen.service.uptime * 1000),
                 "written" => &count(seen.dead_letters.written),
                 "letters-note" => seen.dead_letters.note,
@@ -191,6 +195,7 @@ fn fill_list(html: &mut Html, seen: &Overview, name: &str) -> bool {
             }
         }
         "reasons-hidden" => hide_empty(html, &seen.reasons),
+        "paused-hidden" => hide_empty(html, seen.paused.as_slice()),
         "consumers-hidden" => hide_empty(html, &seen.consumers.shown),
         "schedules-hidden" => hide_empty(html, &seen.schedules.shown),
         "errors-hidden" => hide_empty(html, &seen.errors.shown),
