@@ -1,30 +1,35 @@
-//! The command line: what `weir`, `weir check`, `weir healthcheck`, `weir publish`, `--help` and `--version` do.
+//! The command line: what `weir` and its commands do. The commands stand in [`table`].
 //!
 //! Results go to standard output, messages to standard error. Only the binary's `main` calls [`main`]; what "run" means is
 //! handed in, so that nothing here knows of threads or Redis.
 
 pub mod arguments;
 mod client;
+mod completions;
 pub mod dead_letters;
 pub mod health_check;
+mod help;
+mod man;
 pub mod pause;
 pub mod publish;
+pub mod row;
 mod schedules;
 pub mod status;
+pub mod table;
 
 use std::env;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 
-use crate::config::document::{effective_text, help_text};
+use crate::config::document::effective_text;
 use crate::config::{self, Loaded, Origin};
 use crate::exit_status::ExitStatus;
 use crate::runtime::clock;
 use crate::runtime::service_manager;
 
-pub use arguments::{Command, UsageError, parse};
+pub use arguments::{Command, parse};
+pub use row::UsageError;
 
 /// The usual environment: pairs of names and values.
 type Environment = Vec<(OsString, OsString)>;
@@ -53,8 +58,12 @@ pub fn execute(
     run: impl FnOnce(Loaded) -> ExitStatus,
 ) -> ExitStatus {
     match command {
-        Command::Help => answer(out, err, &help(), ExitStatus::Success),
+        Command::Help(name) => answer(out, err, &help::text(name), ExitStatus::Success),
         Command::Version => answer(out, err, &format!("{}\n", version()), ExitStatus::Success),
+        Command::Completions(shell) => {
+            answer(out, err, &completions::text(shell), ExitStatus::Success)
+        }
+        Command::Man => answer(out, err, &man::page(), ExitStatus::Success),
         Command::HealthCheck(question) => match health_check::ask(&question, environment) {
             Ok(line) => answer(out, err, &format!("{line}\n"), ExitStatus::Success),
             Err(error) => answer(out, err, &format!("{error}\n"), ExitStatus::No),
@@ -156,56 +165,6 @@ fn check_report(loaded: &Loaded) -> String {
     )
 }
 
-fn help() -> String {
-    let mut text = format!(
-        "{}
-Puts a Redis Stream to work: consumes it through a consumer group, publishes, answers health probes.
-
-Usage:
-  weir                      run the service until SIGTERM or SIGINT
-  weir check                check the configuration without connecting, and show it: where each value comes from, when schedules tick
-  weir healthcheck          ask the service on this machine whether it is ready; ends with 0 or 1 within {} s
-      --live                ask whether it is alive instead
-      --details             ask for everything instead: the JSON of /health
-      --port PORT           at this port instead of SERVICE_PORT
-      --url URL             at http://ADDRESS:PORT instead; ADDRESS is an IP address or localhost
-  weir publish              publish events from standard input, one JSON object a line; writes their entry ids
-      --event NAME          publish this one instead
-      --aggregate-id ID     what it happened to; goes with --event
-      --payload JSON        its payload; null without it
-      --header NAME=VALUE   a header of it; may be given several times
-  weir dead-letters list    dead letters, newest first; --event, --aggregate-id and --reason choose, --limit, --before ID
-  weir dead-letters show ID one with its fields, secrets masked unless --unmasked
-  weir dead-letters retry   send back to the stream: IDs, or --all with the same choice, --rate N a second, --max N, --yes
-  weir dead-letters drop    forget: IDs or --all, likewise; each takes --json
-  weir status               ask the service on this machine how it is and, with API_KEY set, what it is doing
-      --json                as one JSON object
-      --watch               again every two seconds
-      --port, --url         as with healthcheck
-  weir pause                all replicas of the group stop reading within a second; what they hold is still handled
-      --reason TEXT         for whoever wonders why
-  weir resume               they read again
-
-Options:
-  -h, --help                show this
-  -V, --version             show the version
-
-All settings are environment variables.
-
-{}
-Exit statuses:
-",
-        version(),
-        health_check::LIMIT.as_secs(),
-        help_text()
-    );
-    for status in ExitStatus::ALL {
-        writeln!(text, "  {:<6}{}", status.code(), status.meaning())
-            .expect("a String takes every write");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,7 +257,7 @@ mod tests {
 
     #[test]
     fn help_has_every_variable_every_exit_status_and_fits_the_eye() {
-        let (status, out, err) = executed(Command::Help, &[]);
+        let (status, out, err) = executed(Command::Help(""), &[]);
         assert_eq!(status, ExitStatus::Success);
         assert_eq!(err, "");
         for row in ALL {
@@ -306,6 +265,9 @@ mod tests {
         }
         for status in ExitStatus::ALL {
             assert!(out.contains(&format!("\n  {:<6}", status.code())));
+        }
+        for command in table::ALL {
+            assert!(out.contains(&format!("\n  {} ", command.typed())));
         }
         for line in out.lines() {
             assert!(line.chars().count() <= 160, "{line}");
@@ -342,7 +304,7 @@ mod tests {
         ] {
             let mut err = Vec::new();
             let status = execute(
-                Command::Help,
+                Command::Help(""),
                 Vec::new(),
                 &mut Broken(kind),
                 &mut err,

@@ -1,21 +1,17 @@
-//! Arguments in, [`Command`] out; pure.
-
-mod place;
+//! Arguments in, [`Command`] out, as the table of commands says; pure.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::net::SocketAddr;
 
 use lexopt::{Arg, Parser};
-use serde_json::json;
-use serde_json::value::RawValue;
 
+use super::completions::Shell;
 use super::dead_letters;
-use super::health_check::{Question, Target};
-use super::pause::checked_reason;
+use super::health_check::Question;
+use super::publish::PublishEvent;
+use super::row::{CommandRow, Given, OptionRow, UsageError, listed};
 use super::status::StatusOptions;
+use super::table;
 use crate::config::closest;
-use place::{parse_port, parse_url};
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,76 +32,17 @@ pub enum Command {
     Pause(Option<String>),
     /// End the pause.
     Resume,
-    /// Show the help.
-    Help,
+    /// Write the completions of a shell.
+    Completions(Shell),
+    /// Write the manual page.
+    Man,
+    /// Show the help: of the commands whose names begin with these words, of weir when it is empty.
+    Help(&'static str),
     /// Show the version.
     Version,
 }
 
-/// What is to be published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PublishEvent {
-    /// What standard input says, one event a line.
-    Input,
-    /// The event of the arguments, as the JSON text of one event.
-    One(String),
-}
-
-/// Arguments that are not understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageError {
-    /// What is wrong.
-    pub what: String,
-    /// What was probably meant.
-    pub hint: Option<String>,
-}
-
-impl UsageError {
-    pub(super) fn new(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            hint: None,
-        }
-    }
-}
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
-        match &self.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for UsageError {}
-
-/// Every word we know, without its dashes, and how it is written.
-const WORDS: [(&str, &str); 20] = [
-    ("check", "weir check"),
-    ("healthcheck", "weir healthcheck"),
-    ("publish", "weir publish"),
-    ("status", "weir status"),
-    ("pause", "weir pause"),
-    ("resume", "weir resume"),
-    ("dead-letters", "weir dead-letters"),
-    ("json", "--json"),
-    ("watch", "--watch"),
-    ("reason", "--reason"),
-    ("event", "--event"),
-    ("aggregate-id", "--aggregate-id"),
-    ("payload", "--payload"),
-    ("header", "--header"),
-    ("help", "--help"),
-    ("version", "--version"),
-    ("live", "--live"),
-    ("details", "--details"),
-    ("port", "--port"),
-    ("url", "--url"),
-];
-
-/// Reads the arguments that follow the program's name.
+/// Reads the arguments that follow the program's name. Options may stand before the command.
 ///
 /// # Errors
 /// What is not understood, with what was probably meant; the process shows it and exits with status 64.
@@ -114,384 +51,220 @@ where
     I: IntoIterator<Item = OsString>,
 {
     let mut parser = Parser::from_args(arguments);
-    let mut subcommand: Option<&'static str> = None;
-    let (mut live, mut details, mut json, mut watch) = (false, false, false, false);
-    let mut reason: Option<String> = None;
-    let mut port: Option<u16> = None;
-    let mut url: Option<SocketAddr> = None;
-    let mut event = EventArguments::default();
+    let mut name = Name::None;
+    let mut options: Vec<(&'static str, String)> = Vec::new();
+    let mut operands = Vec::new();
     while let Some(argument) = parser
         .next()
         .map_err(|error| UsageError::new(error.to_string()))?
     {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(name.words())),
             Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
-            Arg::Long("live") => live = true,
-            Arg::Long("details") => details = true,
-            Arg::Long("json") => json = true,
-            Arg::Long("watch") => watch = true,
-            Arg::Long("reason") => {
-                let text = text(&mut parser, "--reason")?;
-                let checked = checked_reason(&text).map_err(UsageError::new)?;
-                once(&mut reason, "--reason", checked)?;
+            Arg::Long(long) => {
+                let Some(option) = known_option(long) else {
+                    return Err(unknown(OsStr::new(&format!("--{long}"))));
+                };
+                let value = match option.value {
+                    Some(_) => text(&mut parser, option.name)?,
+                    None => String::new(),
+                };
+                options.push((option.name, value));
             }
-            Arg::Long("port") => once(&mut port, "--port", parse_port(&value(&mut parser)?)?)?,
-            Arg::Long("url") => once(&mut url, "--url", parse_url(&value(&mut parser)?)?)?,
-            Arg::Long("event") => once(&mut event.name, "--event", text(&mut parser, "--event")?)?,
-            Arg::Long("aggregate-id") => once(
-                &mut event.aggregate_id,
-                "--aggregate-id",
-                text(&mut parser, "--aggregate-id")?,
-            )?,
-            Arg::Long("payload") => once(
-                &mut event.payload,
-                "--payload",
-                text(&mut parser, "--payload")?,
-            )?,
-            Arg::Long("header") => event.headers.push(text(&mut parser, "--header")?),
-            Arg::Value(word) if subcommand.is_none() && word == "dead-letters" => {
-                return dead_letters::arguments::parse(&mut parser);
-            }
-            Arg::Value(word) if subcommand.is_none() => {
-                subcommand = Some(match word.to_str() {
-                    Some("check") => "check",
-                    Some("healthcheck") => "healthcheck",
-                    Some("publish") => "publish",
-                    Some("status") => "status",
-                    Some("pause") => "pause",
-                    Some("resume") => "resume",
-                    _ => return Err(unknown(&word)),
-                });
-            }
-            Arg::Value(word) => return Err(unknown(&word)),
-            Arg::Long(name) => return Err(unknown(OsStr::new(&format!("--{name}")))),
+            Arg::Value(word) => match name {
+                Name::Whole(row) => operands.push(operand(row, operands.len(), word)?),
+                _ => name = name.and(&word)?,
+            },
             Arg::Short(letter) => return Err(unknown(OsStr::new(&format!("-{letter}")))),
         }
     }
-    if port.is_some() && url.is_some() {
-        return Err(UsageError::new("--port and --url do not go together"));
-    }
-    let target = match (url, port) {
-        (Some(address), _) => Target::Address(address),
-        (None, Some(port)) => Target::Port(port),
-        (None, None) => Target::Environment,
-    };
-    if subcommand != Some("publish") && event != EventArguments::default() {
-        return Err(UsageError::new(
-            "--event, --aggregate-id, --payload and --header belong to weir publish",
-        ));
-    }
-    if subcommand != Some("status") && (json || watch) {
-        return Err(UsageError::new("--json and --watch belong to weir status"));
-    }
-    if subcommand != Some("pause") && reason.is_some() {
-        return Err(UsageError::new("--reason belongs to weir pause"));
-    }
-    match subcommand {
-        Some("status") if !live => Ok(Command::Status(StatusOptions {
-            json,
-            watch,
-            target,
-        })),
-        Some("healthcheck") => Ok(Command::HealthCheck(Question {
-            live,
-            details,
-            target,
-        })),
-        _ if live || target != Target::Environment => Err(UsageError {
-            what: "--live, --port and --url belong to weir healthcheck".to_owned(),
-            hint: None,
-        }),
-        Some("pause") => Ok(Command::Pause(reason)),
-        Some("resume") => Ok(Command::Resume),
-        Some("publish") => event.understand().map(Command::Publish),
-        Some(_) => Ok(Command::Check),
-        None => Ok(Command::Run),
-    }
-}
-
-/// The event of the arguments, as it is typed.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct EventArguments {
-    name: Option<String>,
-    aggregate_id: Option<String>,
-    payload: Option<String>,
-    headers: Vec<String>,
-}
-
-impl EventArguments {
-    fn understand(self) -> Result<PublishEvent, UsageError> {
-        let (name, aggregate_id) = match (self.name, self.aggregate_id) {
-            (Some(name), Some(aggregate_id)) => (name, aggregate_id),
-            (None, None) if self.payload.is_none() && self.headers.is_empty() => {
-                return Ok(PublishEvent::Input);
-            }
-            _ => {
-                let what = "an event needs both --event and --aggregate-id; without any of them events are read from standard input";
-                return Err(UsageError::new(what));
-            }
+    let row = name.row()?;
+    check_options(row, &options)?;
+    if let Some(missing) = row.operands.get(operands.len())
+        && missing.required
+    {
+        let allowed = match missing.words {
+            [] => String::new(),
+            words => format!(": {}", listed(words, "or")),
         };
-        let payload: Box<RawValue> =
-            serde_json::from_str(self.payload.as_deref().unwrap_or("null")).map_err(|_| {
-                UsageError {
-                    what: "--payload is not JSON".to_owned(),
-                    hint: Some("a text needs quotes of its own: --payload '\"text\"'".to_owned()),
-                }
-            })?;
-        let headers: Vec<String> = self
-            .headers
-            .iter()
-            .map(|header| match header.split_once('=') {
-                Some((name, value)) => Ok(format!("{}:{}", json!(name), json!(value))),
-                None => Err(UsageError::new(format!(
-                    "--header is {header:?}; allowed: NAME=VALUE"
-                ))),
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(PublishEvent::One(format!(
-            r#"{{"event":{},"aggregateId":{},"payload":{},"headers":{{{}}}}}"#,
-            json!(name),
-            json!(aggregate_id),
-            payload.get(),
-            headers.join(",")
-        )))
+        let what = format!("{} needs {}{allowed}", row.typed(), missing.name);
+        return Err(UsageError::new(what));
+    }
+    (row.understand)(&Given {
+        row,
+        options,
+        operands,
+    })
+}
+
+/// `weir help COMMAND`.
+pub(super) fn understand_help(given: &Given) -> Result<Command, UsageError> {
+    let mut name = Name::None;
+    for word in given.operands() {
+        name = name.and(OsStr::new(word))?;
+    }
+    Ok(Command::Help(name.words()))
+}
+
+/// How much of a command's name has been read.
+#[derive(Clone, Copy)]
+enum Name {
+    None,
+    /// The first of two words.
+    Family(&'static str),
+    Whole(&'static CommandRow),
+}
+
+impl Name {
+    fn and(self, word: &OsStr) -> Result<Self, UsageError> {
+        let text = word.to_str().ok_or_else(|| unknown(word))?;
+        let whole = match self {
+            Self::None if text.is_empty() => None,
+            Self::None => table::named(text),
+            Self::Family(first) => table::named(&format!("{first} {text}")),
+            Self::Whole(_) => None,
+        };
+        let family = || match self {
+            Self::None => table::family(text).next(),
+            _ => None,
+        };
+        match (whole, family()) {
+            (Some(row), _) => Ok(Self::Whole(row)),
+            (None, Some(row)) => Ok(Self::Family(row.name.split(' ').next().unwrap_or(row.name))),
+            (None, None) => match self {
+                Self::Family(first) => Err(needs_second_word(first, Some(text))),
+                _ => Err(unknown(word)),
+            },
+        }
+    }
+
+    /// The words of it, as in the table.
+    fn words(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Family(first) => first,
+            Self::Whole(row) => row.name,
+        }
+    }
+
+    fn row(self) -> Result<&'static CommandRow, UsageError> {
+        match self {
+            Self::None => Ok(&table::ALL[0]),
+            Self::Family(first) => Err(needs_second_word(first, None)),
+            Self::Whole(row) => Ok(row),
+        }
     }
 }
 
-pub(super) fn text(parser: &mut Parser, name: &str) -> Result<String, UsageError> {
-    value(parser)?
-        .into_string()
-        .map_err(|_| UsageError::new(format!("{name} is not UTF-8")))
+fn needs_second_word(first: &str, given: Option<&str>) -> UsageError {
+    let seconds: Vec<&str> = table::family(first)
+        .filter_map(|row| row.name.split_once(' '))
+        .map(|(_, second)| second)
+        .collect();
+    let what = match given {
+        None => format!("weir {first} needs one of {}", listed(&seconds, "and")),
+        Some(word) => format!(
+            "unknown argument {word:?}; weir {first} knows {}",
+            listed(&seconds, "and")
+        ),
+    };
+    match given.and_then(|word| closest(word, &seconds)) {
+        Some(second) => UsageError::with_hint(what, format!("did you mean weir {first} {second}?")),
+        None => UsageError::new(what),
+    }
 }
 
-fn value(parser: &mut Parser) -> Result<OsString, UsageError> {
+/// An option of this name, of whatever command: whether it takes a value is the same in all of them.
+fn known_option(name: &str) -> Option<&'static OptionRow> {
+    table::ALL.iter().find_map(|row| row.option(name))
+}
+
+fn operand(row: &'static CommandRow, at: usize, word: OsString) -> Result<String, UsageError> {
+    let last = row.operands.last().filter(|last| last.repeats);
+    let Some(operand) = row.operands.get(at).or(last) else {
+        return Err(unknown(&word));
+    };
+    let text = word
+        .into_string()
+        .map_err(|_| UsageError::new(format!("{} is not UTF-8", operand.name)))?;
+    check_word(operand.name, operand.words, &text)?;
+    Ok(text)
+}
+
+fn check_word(name: &str, words: &[&str], given: &str) -> Result<(), UsageError> {
+    if words.is_empty() || words.contains(&given) {
+        return Ok(());
+    }
+    let what = format!("{name} is {given:?}; allowed: {}", listed(words, "or"));
+    Err(UsageError::new(what))
+}
+
+fn check_options(
+    row: &'static CommandRow,
+    options: &[(&'static str, String)],
+) -> Result<(), UsageError> {
+    for (index, (name, value)) in options.iter().enumerate() {
+        let Some(option) = row.option(name) else {
+            let commands: Vec<String> = table::ALL
+                .iter()
+                .filter(|row| row.option(name).is_some())
+                .map(CommandRow::typed)
+                .collect();
+            let what = format!("--{name} belongs to {}", listed(&commands, "and"));
+            return Err(UsageError::new(what));
+        };
+        let given_before = options[..index].iter().any(|(before, _)| before == name);
+        if given_before && option.value.is_some() && !option.repeats {
+            return Err(UsageError::new(format!("--{name} is given twice")));
+        }
+        check_word(&format!("--{name}"), option.words, value)?;
+    }
+    Ok(())
+}
+
+fn text(parser: &mut Parser, name: &str) -> Result<String, UsageError> {
     parser
         .value()
-        .map_err(|error| UsageError::new(error.to_string()))
+        .map_err(|error| UsageError::new(error.to_string()))?
+        .into_string()
+        .map_err(|_| UsageError::new(format!("--{name} is not UTF-8")))
 }
 
-pub(super) fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), UsageError> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(UsageError::new(format!("{name} is given twice"))),
-    }
-}
-
-pub(super) fn unknown(argument: &OsStr) -> UsageError {
+fn unknown(argument: &OsStr) -> UsageError {
     let text = argument.to_string_lossy();
-    let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
+    let what = format!("unknown argument {text:?}");
     let bare = text.trim_start_matches('-').to_ascii_lowercase();
+    if matches!(bare.as_str(), "run" | "start" | "serve") {
+        return UsageError::with_hint(what, "weir without arguments runs the service");
+    }
+    let commands = table::first_words();
+    let everywhere = table::EVERYWHERE.iter().map(|(_, name, _)| *name);
+    let of_commands = table::ALL
+        .iter()
+        .flat_map(|row| row.options)
+        .map(|option| option.name);
+    let options: Vec<&str> = everywhere.chain(of_commands).collect();
+    let every: Vec<&str> = commands.iter().chain(&options).copied().collect();
     let known = match bare.as_str() {
         "v" => Some("version"),
         "?" => Some("help"),
         "validate" | "check-config" => Some("check"),
-        _ => closest(&bare, &words),
+        _ => closest(&bare, &every),
     };
-    let hint = if matches!(bare.as_str(), "run" | "start" | "serve") {
-        Some("weir without arguments runs the service".to_owned())
-    } else {
-        known
-            .and_then(|known| WORDS.iter().find(|(word, _)| *word == known))
-            .map(|(_, written)| format!("did you mean {written}?"))
-    };
-    UsageError {
-        what: format!("unknown argument {text:?}"),
-        hint,
+    let dashed = text.starts_with('-');
+    let written = known.map(|known| {
+        let is_command = commands.contains(&known) && !(dashed && options.contains(&known));
+        if is_command {
+            format!("weir {known}")
+        } else {
+            format!("--{known}")
+        }
+    });
+    match written {
+        Some(written) => UsageError::with_hint(what, format!("did you mean {written}?")),
+        None => UsageError::new(what),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::ffi::OsStringExt;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn parsed(line: &str) -> Result<Command, UsageError> {
-        parse(line.split_whitespace().map(OsString::from))
-    }
-
-    fn question(live: bool, target: Target) -> Command {
-        Command::HealthCheck(Question {
-            live,
-            details: false,
-            target,
-        })
-    }
-
-    #[test]
-    fn commands_and_options_are_understood() {
-        let one = |text: &str| Command::Publish(PublishEvent::One(text.to_owned()));
-        let local = |port| Target::Address(SocketAddr::from(([127, 0, 0, 1], port)));
-        for (line, command) in [
-            ("", Command::Run),
-            ("check", Command::Check),
-            ("publish", Command::Publish(PublishEvent::Input)),
-            (
-                "publish --event a --aggregate-id=b",
-                one(r#"{"event":"a","aggregateId":"b","payload":null,"headers":{}}"#),
-            ),
-            (
-                r#"publish --event a" --aggregate-id b --payload {"x":[1.0]} --header c=d=e --header f="#,
-                one(
-                    r#"{"event":"a\"","aggregateId":"b","payload":{"x":[1.0]},"headers":{"c":"d=e","f":""}}"#,
-                ),
-            ),
-            ("-h", Command::Help),
-            ("--help", Command::Help),
-            ("check --help", Command::Help),
-            ("--help --nonsense", Command::Help),
-            ("-V", Command::Version),
-            ("--version", Command::Version),
-            ("healthcheck", question(false, Target::Environment)),
-            ("healthcheck --live", question(true, Target::Environment)),
-            ("--live healthcheck", question(true, Target::Environment)),
-            ("healthcheck --port 81", question(false, Target::Port(81))),
-            (
-                "healthcheck --port=65535",
-                question(false, Target::Port(65535)),
-            ),
-            (
-                "healthcheck --url http://127.0.0.1:81/ --live",
-                question(true, local(81)),
-            ),
-            (
-                "healthcheck --url http://localhost:81",
-                question(false, local(81)),
-            ),
-            (
-                "healthcheck --url http://[::1]:81",
-                question(false, Target::Address("[::1]:81".parse().unwrap())),
-            ),
-        ] {
-            assert_eq!(parsed(line), Ok(command), "{line}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_is_named_with_what_was_probably_meant() {
-        for (line, text) in [
-            (
-                "--hlep",
-                "unknown argument \"--hlep\"; did you mean --help?",
-            ),
-            ("help", "unknown argument \"help\"; did you mean --help?"),
-            ("-v", "unknown argument \"-v\"; did you mean --version?"),
-            (
-                "chekc",
-                "unknown argument \"chekc\"; did you mean weir check?",
-            ),
-            (
-                "--check",
-                "unknown argument \"--check\"; did you mean weir check?",
-            ),
-            (
-                "--check-config",
-                "unknown argument \"--check-config\"; did you mean weir check?",
-            ),
-            (
-                "health-check",
-                "unknown argument \"health-check\"; did you mean weir healthcheck?",
-            ),
-            (
-                "run",
-                "unknown argument \"run\"; weir without arguments runs the service",
-            ),
-            ("frobnicate", "unknown argument \"frobnicate\""),
-            ("-x", "unknown argument \"-x\""),
-            (
-                "check check",
-                "unknown argument \"check\"; did you mean weir check?",
-            ),
-            (
-                "--live",
-                "--live, --port and --url belong to weir healthcheck",
-            ),
-            (
-                "check --live",
-                "--live, --port and --url belong to weir healthcheck",
-            ),
-            (
-                "--port 80",
-                "--live, --port and --url belong to weir healthcheck",
-            ),
-            (
-                "healthcheck --port 0",
-                "--port is \"0\"; allowed: 1 to 65535",
-            ),
-            (
-                "healthcheck --port 65536",
-                "--port is \"65536\"; allowed: 1 to 65535",
-            ),
-            (
-                "healthcheck --port +1",
-                "--port is \"+1\"; allowed: 1 to 65535",
-            ),
-            ("healthcheck --port 1 --port 2", "--port is given twice"),
-            (
-                "healthcheck --port 1 --url http://127.0.0.1:1",
-                "--port and --url do not go together",
-            ),
-        ] {
-            assert_eq!(parsed(line).unwrap_err().to_string(), text, "{line}");
-        }
-        for line in [
-            "healthcheck --port",
-            "healthcheck --url https://127.0.0.1:1",
-            "healthcheck --url http://127.0.0.1",
-            "healthcheck --url http://127.0.0.1:0",
-            "healthcheck --url http://redis:80",
-            "healthcheck --url http://127.0.0.1:1/health",
-            "healthcheck --url http://localhost:+1",
-            "healthcheck --live=1",
-        ] {
-            assert!(parsed(line).is_err(), "{line}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_with_an_event_is_named() {
-        for (line, text) in [
-            (
-                "publish --event a",
-                "an event needs both --event and --aggregate-id; without any of them events are read from standard input",
-            ),
-            (
-                "publish --payload 1",
-                "an event needs both --event and --aggregate-id; without any of them events are read from standard input",
-            ),
-            (
-                "publish --event a --aggregate-id b --payload {",
-                "--payload is not JSON; a text needs quotes of its own: --payload '\"text\"'",
-            ),
-            (
-                "publish --event a --aggregate-id b --header c",
-                "--header is \"c\"; allowed: NAME=VALUE",
-            ),
-            ("publish --event a --event b", "--event is given twice"),
-            (
-                "check --event a",
-                "--event, --aggregate-id, --payload and --header belong to weir publish",
-            ),
-            (
-                "publish --port 80",
-                "--live, --port and --url belong to weir healthcheck",
-            ),
-            (
-                "publsh",
-                "unknown argument \"publsh\"; did you mean weir publish?",
-            ),
-        ] {
-            assert_eq!(parsed(line).unwrap_err().to_string(), text, "{line}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arguments_never_panic(arguments in proptest::collection::vec(proptest::collection::vec(1_u8.., 0..12), 0..5)) {
-            let _ = parse(arguments.into_iter().map(OsString::from_vec)).map_err(|error| error.to_string());
-        }
-    }
-}
+mod tests;

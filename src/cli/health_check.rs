@@ -8,7 +8,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use super::arguments::Command;
 use super::client::{Answer, Get};
+use super::row::{Given, UsageError};
 use crate::config::{ConfigErrors, load_http};
 
 /// The longest a probe takes: below the 3 s that container engines commonly allow.
@@ -110,6 +112,58 @@ impl std::error::Error for HealthCheckError {
             Self::UnknownPort | Self::Refused { .. } | Self::Unhealthy { .. } => None,
         }
     }
+}
+
+/// What `weir healthcheck` is asked.
+pub(super) fn understand(given: &Given) -> Result<Command, UsageError> {
+    let (live, details) = (given.has("live"), given.has("details"));
+    if live && details {
+        return Err(UsageError::new("--live and --details do not go together"));
+    }
+    let target = target(given)?;
+    Ok(Command::HealthCheck(Question {
+        live,
+        details,
+        target,
+    }))
+}
+
+/// Where the service is, by `--port` and `--url`.
+pub(super) fn target(given: &Given) -> Result<Target, UsageError> {
+    let port = given.one("port").map(parse_port).transpose()?;
+    let url = given.one("url").map(parse_url).transpose()?;
+    match (url, port) {
+        (Some(_), Some(_)) => Err(UsageError::new("--port and --url do not go together")),
+        (Some(address), None) => Ok(Target::Address(address)),
+        (None, Some(port)) => Ok(Target::Port(port)),
+        (None, None) => Ok(Target::Environment),
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, UsageError> {
+    Some(text)
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|text| text.parse().ok())
+        .filter(|port| *port != 0)
+        .ok_or_else(|| UsageError::new(format!("--port is {text:?}; allowed: 1 to 65535")))
+}
+
+/// Reads `http://ADDRESS:PORT`, with or without a final slash. Host names are left out on purpose: asking a resolver can take
+/// longer than the whole probe may.
+fn parse_url(text: &str) -> Result<SocketAddr, UsageError> {
+    let address = || {
+        let authority = text.strip_prefix("http://")?;
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let address = match authority.strip_prefix("localhost:") {
+            Some(port) => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), parse_port(port).ok()?),
+            None => authority.parse().ok()?,
+        };
+        (address.port() != 0).then_some(address)
+    };
+    address().ok_or_else(|| {
+        UsageError::new(format!(
+            "--url is {text:?}; allowed: http://ADDRESS:PORT with an IP address or localhost, no path"))
+    })
 }
 
 /// Asks, and answers with one line when the service says yes: where it was asked, or with `details` the answer itself.

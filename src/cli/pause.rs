@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write;
 
+use super::arguments::Command;
+use super::row::{Given, UsageError};
 use crate::config::{self, settings::Settings};
 use crate::domain::escape;
 use crate::domain::health::Reason;
@@ -46,6 +48,12 @@ where
             ),
         })
     })
+}
+
+/// What `weir pause` is asked.
+pub(super) fn understand(given: &Given) -> Result<Command, UsageError> {
+    let reason = given.one("reason").map(checked_reason).transpose();
+    reason.map(Command::Pause).map_err(UsageError::new)
 }
 
 /// A reason as it is kept: not empty, and not longer than is shown.

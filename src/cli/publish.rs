@@ -6,7 +6,11 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal as _, Write};
 
-use super::arguments::PublishEvent;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::arguments::Command;
+use super::row::{Given, UsageError};
 use crate::config::{self, settings::Settings};
 use crate::domain::entry_id::EntryId;
 use crate::domain::health::Reason;
@@ -24,6 +28,53 @@ const LINE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A batch is written once it has this many bytes of lines, or [`EVENTS_MAX`] events: so many are in memory at most, and one line more.
 const BATCH_BYTES: usize = 1024 * 1024;
+
+/// What is to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublishEvent {
+    /// What standard input says, one event a line.
+    Input,
+    /// The event of the arguments, as the JSON text of one event.
+    One(String),
+}
+
+/// What `weir publish` is asked.
+pub(super) fn understand(given: &Given) -> Result<Command, UsageError> {
+    let payload = given.one("payload");
+    let headers: Vec<&str> = given.all("header").collect();
+    let (name, aggregate_id) = match (given.one("event"), given.one("aggregate-id")) {
+        (Some(name), Some(aggregate_id)) => (name, aggregate_id),
+        (None, None) if payload.is_none() && headers.is_empty() => {
+            return Ok(Command::Publish(PublishEvent::Input));
+        }
+        _ => {
+            let what = "an event needs both --event and --aggregate-id; without any of them events are read from standard input";
+            return Err(UsageError::new(what));
+        }
+    };
+    let payload: Box<RawValue> = serde_json::from_str(payload.unwrap_or("null")).map_err(|_| {
+        UsageError::with_hint(
+            "--payload is not JSON",
+            "a text needs quotes of its own: --payload '\"text\"'",
+        )
+    })?;
+    let headers: Vec<String> = headers
+        .iter()
+        .map(|header| match header.split_once('=') {
+            Some((name, value)) => Ok(format!("{}:{}", json!(name), json!(value))),
+            None => Err(UsageError::new(format!(
+                "--header is {header:?}; allowed: NAME=VALUE"
+            ))),
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Command::Publish(PublishEvent::One(format!(
+        r#"{{"event":{},"aggregateId":{},"payload":{},"headers":{{{}}}}}"#,
+        json!(name),
+        json!(aggregate_id),
+        payload.get(),
+        headers.join(",")
+    ))))
+}
 
 /// Where the command reads and writes.
 pub struct Streams<'a> {

@@ -12,8 +12,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::arguments::Command;
 use super::client::Get;
-use super::health_check::{self, Target};
+use super::health_check::{self, Target, target};
+use super::row::{Given, UsageError};
 use crate::config;
 use crate::domain::escape;
 use crate::exit_status::ExitStatus;
@@ -41,6 +43,15 @@ pub struct StatusOptions {
     pub watch: bool,
     /// Where the service is.
     pub target: Target,
+}
+
+/// What `weir status` is asked.
+pub(super) fn understand(given: &Given) -> Result<Command, UsageError> {
+    Ok(Command::Status(StatusOptions {
+        json: given.has("json"),
+        watch: given.has("watch"),
+        target: target(given)?,
+    }))
 }
 
 /// What one look found.

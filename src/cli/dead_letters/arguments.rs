@@ -1,68 +1,37 @@
 //! The words behind `weir dead-letters`, understood; pure.
 
-use std::ffi::OsStr;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use lexopt::{Arg, Parser};
-
 use super::{LIST_DEFAULT, LIST_MAX, Options, What, Which};
-use crate::cli::arguments::{Command, UsageError, once, text, unknown};
+use crate::cli::arguments::Command;
+use crate::cli::row::{Given, UsageError};
 use crate::domain::entry_id::EntryId;
 use crate::domain::letters::{Filter, RATE_DEFAULT, RATE_MAX};
 
-/// Reads what follows `dead-letters`.
-///
-/// # Errors
-/// What is not understood.
-pub fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let mut typed = Typed::default();
-    while let Some(argument) = parser
-        .next()
-        .map_err(|error| UsageError::new(error.to_string()))?
-    {
-        let name = match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
-            Arg::Short(letter) => return Err(unknown(OsStr::new(&format!("-{letter}")))),
-            Arg::Value(word) => {
-                let word = word.into_string().map_err(|word| unknown(&word))?;
-                typed.words.push(word);
-                continue;
-            }
-            Arg::Long("all") => {
-                typed.all = true;
-                continue;
-            }
-            Arg::Long("yes") => {
-                typed.yes = true;
-                continue;
-            }
-            Arg::Long("unmasked") => {
-                typed.unmasked = true;
-                continue;
-            }
-            Arg::Long("json") => {
-                typed.json = true;
-                continue;
-            }
-            Arg::Long(name) => format!("--{name}"),
-        };
-        let slot = match name.as_str() {
-            "--event" => &mut typed.event,
-            "--aggregate-id" => &mut typed.aggregate_id,
-            "--reason" => &mut typed.reason,
-            "--before" => &mut typed.before,
-            "--limit" => &mut typed.limit,
-            "--max" => &mut typed.max,
-            "--rate" => &mut typed.rate,
-            other => return Err(unknown(OsStr::new(other))),
-        };
-        once(slot, &name, text(parser, &name)?)?;
-    }
-    typed
-        .understand()
-        .map(Command::DeadLetters)
-        .map_err(UsageError::new)
+/// What one of the commands `weir dead-letters ...` is asked.
+pub(in crate::cli) fn understand(given: &Given) -> Result<Command, UsageError> {
+    let option = |name| given.row.option(name).and_then(|_| given.one(name));
+    let value = |name| option(name).map(str::to_owned);
+    let flag = |name| option(name).is_some();
+    let verb = given.row.name.split(' ').next_back().unwrap_or_default();
+    let words = std::iter::once(verb.to_owned()).chain(given.operands().iter().cloned());
+    let typed = Typed {
+        words: words.collect(),
+        event: value("event"),
+        aggregate_id: value("aggregate-id"),
+        reason: value("reason"),
+        before: value("before"),
+        limit: value("limit"),
+        max: value("max"),
+        rate: value("rate"),
+        all: flag("all"),
+        yes: flag("yes"),
+        unmasked: flag("unmasked"),
+        json: flag("json"),
+    };
+    let options = typed.understand().map_err(UsageError::new)?;
+    Ok(Command::DeadLetters(options))
 }
 
 /// The words as they were typed.
