@@ -160,18 +160,6 @@ fn what_is_not_understood_is_named_with_what_was_probably_meant() {
             "--live and --details do not go together",
         ),
         (
-            "dead-letters",
-            "weir dead-letters needs one of list, show, retry and drop",
-        ),
-        (
-            "dead-letters retry --all --rate 0",
-            "--rate is \"0\"; allowed: 1 to 1000",
-        ),
-        (
-            "dead-letters drop --rate 5 --all",
-            "--rate belongs to weir dead-letters retry",
-        ),
-        (
             "healthcheck --port 0",
             "--port is \"0\"; allowed: 1 to 65535",
         ),
@@ -202,6 +190,26 @@ fn what_is_not_understood_is_named_with_what_was_probably_meant() {
         "healthcheck --live=1",
     ] {
         assert!(parsed(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_dead_letters_is_named() {
+    for (line, text) in [
+        (
+            "dead-letters",
+            "weir dead-letters needs one of list, show, retry and drop",
+        ),
+        (
+            "dead-letters retry --all --rate 0",
+            "--rate is \"0\"; allowed: 1 to 1000",
+        ),
+        (
+            "dead-letters drop --rate 5 --all",
+            "--rate belongs to weir dead-letters retry",
+        ),
+    ] {
+        assert_eq!(parsed(line).unwrap_err().to_string(), text, "{line}");
     }
 }
 
