@@ -1,6 +1,6 @@
 //! `GET /status`: what this process is doing right now. For people with a key: it names events and aggregates, though no payloads.
 //!
-//! The question is handed to the dispatcher without waiting ([`ask`]); the answer is made when it has looked ([`answered`]). Everything
+//! The question is handed to the dispatcher without waiting (`ask`); the answer is made when it has looked (`answered`). Everything
 //! is masked as the log would mask it.
 
 use serde_json::{Value, json};
