@@ -21,6 +21,7 @@ mod adopt;
 mod command;
 mod consume;
 mod dead_letters;
+mod container_file;
 mod delayed;
 mod dependencies;
 
