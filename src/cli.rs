@@ -14,7 +14,10 @@ pub mod pause;
 pub mod publish;
 pub mod row;
 mod schedules;
+pub mod seek;
 pub mod status;
+mod stream_command;
+pub mod tail;
 pub mod table;
 
 use std::env;

@@ -178,26 +178,9 @@ pub fn read_new(
     if answer == Value::Nil {
         return Ok(Vec::new());
     }
-    let unexpected = || RedisIoError::unexpected("XREADGROUP", &keys.stream);
-    let stream = values::array(answer)
-        .and_then(|mut streams| streams.pop())
-        .and_then(values::array)
-        .ok_or_else(unexpected)?;
-    let entries = stream
-        .into_iter()
-        .nth(1)
-        .and_then(values::array)
-        .ok_or_else(unexpected)?;
-    let mut out = Vec::with_capacity(entries.len());
-    for entry in entries {
-        match values::entry(entry) {
-            Some((id, Some(fields))) => out.push(RawEntry { id, fields }),
-            // An entry that went away between listing and reading: nothing to handle; it never entered the pending list.
-            Some((_, None)) => {}
-            None => return Err(unexpected()),
-        }
-    }
-    Ok(out)
+    // An entry that went away between listing and reading is left out: nothing to handle; it never entered the pending list.
+    values::entries_of_one_stream(answer)
+        .ok_or_else(|| RedisIoError::unexpected("XREADGROUP", &keys.stream))
 }
 
 /// One pass of taking over, at most `budget` entries, beginning at `from` (`-` for the lowest). With `expiry`, consumers of other

@@ -15,6 +15,8 @@ pub struct Keys {
     pub registry: String,
     /// While it exists nobody of the group reads; says who wants that.
     pub paused: String,
+    /// The last move of the group, for its replicas; see [`super::seek`].
+    pub moved: String,
     /// What a consumer's lease key begins with; the name follows.
     pub lease_prefix: String,
     /// What the key of a remembered idempotency key begins with; a digest follows.
@@ -37,6 +39,7 @@ impl Keys {
             cursor: format!("{beside}:cursor"),
             registry: format!("{beside}:consumers"),
             paused: format!("{beside}:paused"),
+            moved: format!("{beside}:moved"),
             lease_prefix: format!("{beside}:consumer:"),
             idempotency_prefix: format!("{beside}:idempotency:"),
             // No key of a group ends here: each has something behind the group's name.
@@ -81,6 +84,7 @@ mod tests {
         assert_eq!(keys.lease("a"), "weir:1:{orders}:billing:consumer:a");
         assert_eq!(keys.cursor, "weir:1:{orders}:billing:cursor");
         assert_eq!(keys.paused, "weir:1:{orders}:billing:paused");
+        assert_eq!(keys.moved, "weir:1:{orders}:billing:moved");
         assert_eq!(keys.schedules, "weir:1:{orders}:schedules");
         assert_eq!(keys.delayed, "weir:1:{orders}:delayed");
         assert_eq!(

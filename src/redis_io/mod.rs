@@ -2,6 +2,7 @@
 
 pub mod connection;
 pub mod errors;
+pub mod follow;
 pub mod group;
 pub mod inspect;
 pub mod keys;
@@ -10,6 +11,7 @@ mod letters;
 pub mod pause;
 pub mod publish;
 mod scripts;
+pub mod seek;
 pub mod settle;
 mod timed;
 pub mod trim;

@@ -2,6 +2,7 @@
 
 use redis::Value;
 
+use super::group::RawEntry;
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::Field;
 
@@ -64,6 +65,18 @@ pub(super) fn entry(value: Value) -> Option<(EntryId, Option<Vec<Field>>)> {
         _ => None,
     };
     Some((id, fields))
+}
+
+/// The entries in the answer of a read that asked for one stream; those that have gone from it are left out.
+pub(super) fn entries_of_one_stream(answer: Value) -> Option<Vec<RawEntry>> {
+    let stream = array(array(answer)?.pop()?)?;
+    let mut out = Vec::new();
+    for value in array(stream.into_iter().nth(1)?)? {
+        if let (id, Some(fields)) = entry(value)? {
+            out.push(RawEntry { id, fields });
+        }
+    }
+    Some(out)
 }
 
 fn fields(flat: Vec<Value>) -> Option<Vec<Field>> {

@@ -239,6 +239,7 @@ impl Dispatcher {
                 let _ = answer.try_send(self.lanes.held_ids());
             }
             FromReader::StreamReplaced => self.lanes.stream_replaced(),
+            FromReader::GroupMoved => self.lanes.group_moved(),
         }
     }
 

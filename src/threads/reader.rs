@@ -1,14 +1,15 @@
 //! The reader: a blocking read of new entries, and once a second the taking over of abandoned ones. It holds nothing: what it reads
 //! goes to the dispatcher at once, under permits the dispatcher granted before.
 
+mod moved;
 mod paused;
+mod report;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-use log::{Level, debug, info, log_enabled, warn};
+use log::info;
 
 use super::repair::repair_group;
 use super::shared::{GroupMemory, ReaderLine};
@@ -53,9 +54,6 @@ const PERMIT_WAIT: Duration = Duration::from_secs(1);
 /// Pause while our name is not registered yet.
 const MEMBERSHIP_PAUSE: Duration = Duration::from_millis(20);
 
-/// Entry ids in one line of the log: a value is cut at 2 KiB, and an id has at most 41 characters.
-const LOGGED_IDS: usize = 40;
-
 /// Where a pass over the pending list begins.
 const LOWEST: &str = "-";
 
@@ -75,6 +73,8 @@ pub enum FromReader {
     AskHeld(Sender<Vec<EntryId>>),
     /// The stream is a new one: old ids mean nothing in it.
     StreamReplaced,
+    /// Somebody has moved the group: what comes back is to be handled.
+    GroupMoved,
 }
 
 /// What the reader needs.
@@ -109,6 +109,7 @@ struct Reader {
     others_from: String,
     last_reclaim: Option<Millis>,
     next_expiry: Millis,
+    next_look_for_move: Millis,
     pauses: Pauses,
     /// Why it is not reading, while it is not.
     reason: Reason,
@@ -134,6 +135,7 @@ pub fn run(parts: ReaderParts) -> Result<(), ThreadError> {
         others_from: LOWEST.to_owned(),
         last_reclaim: None,
         next_expiry: 0,
+        next_look_for_move: 0,
         pauses: Pauses::default(),
         reason: Reason::Starting,
     };
@@ -197,6 +199,7 @@ impl Reader {
         let connection = self.link.ensure()?;
         self.parts.line.set_client_id(self.link.client_id());
         self.beat(Activity::Working, None);
+        self.look_for_move_when_due()?;
         let era = (connection, membership.generation);
         if self.own_taken_up != Some(era) {
             self.take_up_own(membership, era)?;
@@ -217,7 +220,7 @@ impl Reader {
             .into_iter()
             .map(|entry| self.arrival(entry, 1, Origin::Fresh, sent_at))
             .collect();
-        Ok(self.hand_on(membership, arrivals)?)
+        self.hand_on(membership, arrivals)
     }
 
     /// What is pending under our name and not held: a read whose answer was lost, or an earlier life of ours.
@@ -258,15 +261,14 @@ impl Reader {
             info!(target: CONTEXT, consumers:serde = pass.removed; "consumers that died were removed");
         }
         if !pass.taken.is_empty() {
-            log_reclaimed(&pass.taken);
+            report::reclaimed(&pass.taken);
         }
         if pass.next.is_some() {
             // There is more: as soon as there are permits again.
             self.last_reclaim = None;
         }
         self.others_from = pass.next.unwrap_or_else(|| LOWEST.to_owned());
-        self.hand_on_reclaimed(membership, pass.taken, sent_at)?;
-        Ok(())
+        self.hand_on_reclaimed(membership, pass.taken, sent_at)
     }
 
     fn reclaim(
@@ -305,8 +307,8 @@ impl Reader {
         membership: &Membership,
         taken: Vec<Reclaimed>,
         sent_at: Millis,
-    ) -> Result<(), ThreadError> {
-        log_taken_over(&taken);
+    ) -> Result<(), Halt> {
+        report::taken_over(&taken);
         let metrics = self.parts.board.metrics();
         metrics.reclaimed.add(taken.len() as u64);
         let arrivals = taken.into_iter().map(|taken| {
@@ -329,15 +331,16 @@ impl Reader {
         &mut self,
         membership: &Membership,
         arrivals: Vec<Arrival<Body>>,
-    ) -> Result<(), ThreadError> {
+    ) -> Result<(), Halt> {
         if arrivals.is_empty() {
             return Ok(());
         }
+        self.look_for_move_before(&arrivals)?;
         self.allowance = self.allowance.saturating_sub(arrivals.len());
-        self.send(FromReader::Batch {
+        Ok(self.send(FromReader::Batch {
             generation: membership.generation,
             arrivals,
-        })
+        })?)
     }
 
     fn arrival(
@@ -400,6 +403,7 @@ impl Reader {
                 self.own_taken_up = None;
                 self.last_reclaim = None;
                 if replaced {
+                    self.parts.memory.forget_highest();
                     self.send(FromReader::StreamReplaced)
                 } else {
                     Ok(())
@@ -419,18 +423,6 @@ impl Reader {
         let pause = self.pauses.failed(error.needs_a_person(), random());
         log_failure(CONTEXT, "reading failed", error, pause, &mut self.pauses);
         self.parts.stop.sleep(pause);
-    }
-
-    fn report_trimmed(&self, ids: &[EntryId]) {
-        if ids.is_empty() {
-            return;
-        }
-        let first: Vec<String> = ids.iter().take(10).map(ToString::to_string).collect();
-        warn!(target: CONTEXT, count = ids.len(), streamIds:serde = first; "pending entries had been trimmed from the stream");
-        let board = &self.parts.board;
-        board.metrics().lost_to_trimming.add(ids.len() as u64);
-        let now = clock::now();
-        board.update(|observed| observed.trimmed = Some(now));
     }
 
     fn beat(&self, activity: Activity, reason: Option<Reason>) {
@@ -458,38 +450,6 @@ fn lane_of(event: &Event, order_by: &OrderBy) -> LaneKey {
             None => LaneKey::Own(event.id()),
         },
     }
-}
-
-/// Which entries did not come to us first, for whoever wonders about their order.
-fn log_taken_over(taken: &[Reclaimed]) {
-    for some in taken.chunks(LOGGED_IDS) {
-        if log_enabled!(target: CONTEXT, Level::Debug) {
-            let ids: Vec<String> = some
-                .iter()
-                .map(|taken| taken.entry.id.to_string())
-                .collect();
-            debug!(target: CONTEXT, streamIds:serde = ids; "taken over");
-        }
-    }
-}
-
-/// One line a pass.
-fn log_reclaimed(taken: &[Reclaimed]) {
-    let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
-    for entry in taken {
-        *owners.entry(entry.owner.as_str()).or_default() += 1;
-    }
-    let handed_over = taken.iter().filter(|entry| entry.handed_over).count();
-    let oldest = taken
-        .iter()
-        .filter(|entry| !entry.handed_over)
-        .map(|entry| clock::millis(entry.idle))
-        .max()
-        .unwrap_or(0);
-    info!(
-        target: CONTEXT, count = taken.len(), handedOver = handed_over, owners:serde = owners, longestIdleMs = oldest;
-        "entries reclaimed"
-    );
 }
 
 #[cfg(test)]

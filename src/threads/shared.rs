@@ -4,9 +4,11 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::domain::entry_id::EntryId;
 use crate::redis_io::lease::Membership;
 
-/// Our consumer name while we hold it, and the cursor we last wrote. The settler writes, the reader reads.
+/// Our consumer name while we hold it, and the cursor we last wrote: the settler writes, the reader reads. And what the reader knows of
+/// moves of the group, which outlives it.
 #[derive(Debug, Clone, Default)]
 pub struct GroupMemory {
     inner: Arc<Mutex<Memory>>,
@@ -16,6 +18,20 @@ pub struct GroupMemory {
 struct Memory {
     membership: Option<Membership>,
     cursor: Option<String>,
+    moved: SeenMove,
+    highest: EntryId,
+}
+
+/// What is known of moves of the group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SeenMove {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// It was never moved.
+    Never,
+    /// The note of the last move.
+    Note(String),
 }
 
 impl GroupMemory {
@@ -37,6 +53,34 @@ impl GroupMemory {
     /// The cursor was written; `None` forgets it, because the stream is a new one.
     pub fn set_cursor(&self, cursor: Option<String>) {
         self.with(|memory| memory.cursor = cursor);
+    }
+
+    /// The last move of the group, as it was seen last.
+    pub fn seen_move(&self) -> SeenMove {
+        self.with(|memory| memory.moved.clone())
+    }
+
+    /// This is the last move. From now on nothing that was handed on before counts as the highest.
+    pub fn set_seen_move(&self, moved: SeenMove) {
+        self.with(|memory| {
+            memory.moved = moved;
+            memory.highest = EntryId::ZERO;
+        });
+    }
+
+    /// The highest id handed on since the group was last moved.
+    pub fn highest(&self) -> EntryId {
+        self.with(|memory| memory.highest)
+    }
+
+    /// This id was handed on.
+    pub fn handed_on(&self, id: EntryId) {
+        self.with(|memory| memory.highest = memory.highest.max(id));
+    }
+
+    /// The stream is a new one: its ids begin anew.
+    pub fn forget_highest(&self) {
+        self.with(|memory| memory.highest = EntryId::ZERO);
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Memory) -> T) -> T {

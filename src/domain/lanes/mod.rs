@@ -93,6 +93,8 @@ struct Held {
     trimmed: bool,
     /// Somebody else's now.
     lost: bool,
+    /// Here since before the group was moved: settled or not, it may come again.
+    moved: bool,
     place: Place,
 }
 
@@ -258,6 +260,7 @@ impl<T> Lanes<T> {
             renewing: false,
             trimmed: false,
             lost: false,
+            moved: false,
             place: Place::Settling,
         };
         let renewal = held.renewal_due(self.renewal_interval());
@@ -339,7 +342,8 @@ impl<T> Lanes<T> {
     pub fn confirmed(&mut self, now: Millis, ids: &[EntryId]) {
         self.flow.finished(now, ids.len());
         for id in ids {
-            if self.held.contains_key(id) && self.settled.len() < SETTLED_MEMORY {
+            let remembered = self.held.get(id).is_some_and(|held| !held.moved);
+            if remembered && self.settled.len() < SETTLED_MEMORY {
                 self.settled.insert(*id);
             }
         }
@@ -375,6 +379,15 @@ impl<T> Lanes<T> {
     /// The stream is a new one: old ids mean nothing in it.
     pub fn stream_replaced(&mut self) {
         self.settled.clear();
+    }
+
+    /// Somebody has moved the group: what comes back is to be handled once more, also what is held now, because its acknowledgement may
+    /// have been written before the move.
+    pub fn group_moved(&mut self) {
+        self.settled.clear();
+        for held in self.held.values_mut() {
+            held.moved = true;
+        }
     }
 
     /// Permits to grant now; 0 when none, and while draining. While the target is taken to be down one more is read when nothing is

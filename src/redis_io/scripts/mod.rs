@@ -29,7 +29,21 @@ script!(RELEASE, "release", "fence.lua", "release.lua");
 script!(DEAD_LETTER, "dead letter", "fence.lua", "dead_letter.lua");
 script!(RECLAIM, "reclaim", "fence.lua", "ids.lua", "reclaim.lua");
 script!(REPAIR, "repair", "ids.lua", "repair.lua");
-script!(CURSOR, "cursor", "cursor.lua");
+script!(
+    CURSOR,
+    "cursor",
+    "ids.lua",
+    "cursor_value.lua",
+    "cursor.lua"
+);
+script!(
+    MOVE_GROUP,
+    "move of the group",
+    "ids.lua",
+    "cursor_value.lua",
+    "move_group.lua"
+);
+script!(COUNT_RANGE, "count of entries", "count_range.lua");
 script!(LOOK, "look", "ids.lua", "look.lua");
 script!(TRIM, "trim", "ids.lua", "trim.lua");
 script!(PUBLISH, "publish", "publish.lua");

@@ -112,12 +112,13 @@ fn only_an_answer_to_its_order_lets_an_entry_go() {
 fn what_is_settled_and_comes_back_is_acknowledged_and_not_handled() {
     // What happens in between; whether entry 5 is still remembered.
     type Between = fn(&mut Lanes<()>);
-    let cases: [(&str, Between, bool); 5] = [
+    let cases: [(&str, Between, bool); 6] = [
         ("nothing", |_| {}, true),
         ("cursor below", |lanes| lanes.cursor_written(id(4)), true),
         ("cursor at it", |lanes| lanes.cursor_written(id(5)), true),
         ("cursor above", |lanes| lanes.cursor_written(id(6)), false),
         ("a new stream", Lanes::stream_replaced, false),
+        ("the group was moved", Lanes::group_moved, false),
     ];
     for (name, between, remembered) in cases {
         let mut lanes = lanes();
@@ -132,6 +133,25 @@ fn what_is_settled_and_comes_back_is_acknowledged_and_not_handled() {
         let expected: &[&str] = if remembered { &["ack 5"] } else { &[] };
         assert_eq!(orders(&mut lanes), expected, "{name}");
     }
+}
+
+#[test]
+fn what_is_held_while_the_group_is_moved_is_not_remembered_as_settled() {
+    let mut lanes = lanes();
+    lanes.admit(NOW, vec![fresh(5, "a")]);
+    let job = lanes.take_job(NOW, 1).unwrap();
+    succeed(&mut lanes, NOW, job);
+    // Acknowledged, then the group was moved, and the confirmation is late.
+    lanes.group_moved();
+    lanes.admit(NOW, vec![fresh(5, "a")]);
+    assert!(lanes.take_job(NOW, 1).is_none(), "it is still held");
+    lanes.confirmed(NOW, &[id(5)]);
+    lanes.admit(NOW, vec![fresh(5, "a")]);
+    let job = lanes.take_job(NOW, 1).expect("handled once more");
+    succeed(&mut lanes, NOW, job);
+    lanes.confirmed(NOW, &[id(5)]);
+    lanes.admit(NOW, vec![fresh(5, "a")]);
+    assert!(lanes.take_job(NOW, 1).is_none(), "remembered from now on");
 }
 
 #[test]
