@@ -99,7 +99,8 @@ fn seek(
     let between = Between::count(&mut link, &keys, &planned)?;
     let _ = write!(streams.out, "{}", report(&keys, &planned, &between));
     let _ = streams.out.flush();
-    if planned.from == planned.to || what.dry_run {
+    // With nothing between the two places the next entry is the same.
+    if between.count == 0 || what.dry_run {
         let _ = writeln!(streams.out, "nothing was changed");
         return Ok(ExitStatus::Success);
     }
@@ -193,16 +194,11 @@ fn entries(count: u64) -> String {
 }
 
 fn report(keys: &Keys, planned: &Move, between: &Between) -> String {
-    let effect = match planned.to.cmp(&planned.from) {
-        std::cmp::Ordering::Less => format!(
-            "at {}: {} will be delivered again",
-            planned.to,
-            between.text()
-        ),
-        std::cmp::Ordering::Greater => {
-            format!("at {}: {} will be skipped", planned.to, between.text())
-        }
-        std::cmp::Ordering::Equal => "there already".to_owned(),
+    let effect = if between.count == 0 {
+        "where it stands: no entry lies between".to_owned()
+    } else {
+        let effect = effect(planned);
+        format!("at {}: {} will be {effect}", planned.to, between.text())
     };
     let pending = match planned.pending_lowest {
         Some(lowest) => format!(
@@ -226,13 +222,18 @@ fn report(keys: &Keys, planned: &Move, between: &Between) -> String {
     text
 }
 
-/// One line that says who moved what from where to where, to be kept.
-fn audit(keys: &Keys, done: &Move, between: &Between, mover: &Mover<'_>) -> String {
-    let effect = if done.to < done.from {
+/// What becomes of the entries between the two places.
+fn effect(planned: &Move) -> &'static str {
+    if planned.to < planned.from {
         "delivered again"
     } else {
         "skipped"
-    };
+    }
+}
+
+/// One line that says who moved what from where to where, to be kept.
+fn audit(keys: &Keys, done: &Move, between: &Between, mover: &Mover<'_>) -> String {
+    let effect = effect(done);
     let line = format!(
         "audit: group {} on {} moved from {} to {} by {} at {}: {} {effect}, {} pending as before",
         keys.group,
@@ -333,7 +334,7 @@ mod tests {
                 0,
                 false,
                 None,
-                "it will stand there already\nnothing is pending\n",
+                "it will stand where it stands: no entry lies between\nnothing is pending\n",
             ),
         ] {
             let planned = Move {

@@ -253,6 +253,41 @@ fn without_the_client_rights_it_works_as_well() {
 }
 
 #[test]
+fn these_rights_are_enough_to_follow_the_stream_and_to_move_the_group() {
+    let redis = TestRedis::start();
+    let id = redis.add_event("order.created", "order-1");
+    let mut service = restricted(&redis, &rules()).start_ready();
+    service.wait_handled(&id);
+    for arguments in [
+        &["seek", "--to", "end", "--yes"][..],
+        &["seek", "--to", "start", "--yes"],
+        &["tail", "--from", "start", "--count", "1"],
+    ] {
+        let mut options = restricted(&redis, &rules());
+        for argument in arguments {
+            options = options.argument(argument);
+        }
+        options.run_to_end().wait_end(SOON).expect(0);
+    }
+    wait_until("handled again", SOON, || service.handled_ids().len() == 2);
+    service.terminate().expect(0);
+    expect_nothing_denied(&redis);
+
+    redis.set_user("weir", &["-xgroup|setid", "-xread"]);
+    for arguments in [&["seek", "--to", "end", "--yes"][..], &["tail"]] {
+        let mut options = TestService::configure(&redis)
+            .variable("REDIS_USER", "weir")
+            .variable("REDIS_PW", PASSWORD)
+            .variable("SERVICE_NAME", GROUP);
+        for argument in arguments {
+            options = options.argument(argument);
+        }
+        redis.add_event("order.created", "order-2");
+        options.run_to_end().wait_end(SOON).expect(77);
+    }
+}
+
+#[test]
 fn a_right_that_only_a_script_misses_is_called_by_its_name() {
     let redis = TestRedis::start();
     let without = |right: &str| -> Vec<String> {
