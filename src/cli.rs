@@ -17,8 +17,8 @@ mod schedules;
 pub mod seek;
 pub mod status;
 mod stream_command;
-pub mod tail;
 pub mod table;
+pub mod tail;
 
 use std::env;
 use std::ffi::OsString;
@@ -76,6 +76,8 @@ pub fn execute(
         Command::Resume => pause::resume(environment, out, err),
         Command::Publish(what) => publish::main(&what, environment, out, err),
         Command::DeadLetters(options) => dead_letters::main(&options, environment, out, err),
+        Command::Tail(what) => tail::main(&what, environment, out, err),
+        Command::Seek(what) => seek::main(&what, environment, out, err),
         Command::Check => match config::load(environment) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {

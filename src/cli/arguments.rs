@@ -9,8 +9,10 @@ use super::dead_letters;
 use super::health_check::Question;
 use super::publish::PublishEvent;
 use super::row::{CommandRow, Given, OptionRow, UsageError, listed};
+use super::seek::Seek;
 use super::status::StatusOptions;
 use super::table;
+use super::tail::Tail;
 use crate::config::closest;
 
 /// What the command line asks for.
@@ -32,6 +34,10 @@ pub enum Command {
     Pause(Option<String>),
     /// End the pause.
     Resume,
+    /// Follow the stream.
+    Tail(Tail),
+    /// Move the group.
+    Seek(Seek),
     /// Write the completions of a shell.
     Completions(Shell),
     /// Write the manual page.

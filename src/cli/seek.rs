@@ -7,7 +7,9 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, IsTerminal as _, Write};
 
-use super::stream_command::{Failure, Opened, open};
+use super::arguments::Command;
+use super::row::{Given, UsageError};
+use super::stream_command::{Failure, Opened, open, place};
 use crate::domain::entry_id::EntryId;
 use crate::domain::escape;
 use crate::domain::place::Place;
@@ -36,6 +38,17 @@ pub struct Seek {
     pub dry_run: bool,
     /// Do it without a question.
     pub yes: bool,
+}
+
+/// What `weir seek` is asked.
+pub(super) fn understand(given: &Given) -> Result<Command, UsageError> {
+    let to = place(given, "to")?
+        .ok_or_else(|| UsageError::new("weir seek needs --to ID, TIME, start or end"))?;
+    Ok(Command::Seek(Seek {
+        to,
+        dry_run: given.has("dry-run"),
+        yes: given.has("yes"),
+    }))
 }
 
 /// Where the command reads and writes.
@@ -282,7 +295,27 @@ fn who(environment: &[(OsString, OsString)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arguments;
     use super::*;
+
+    #[test]
+    fn the_arguments_are_understood() {
+        let parsed = |line: &str| arguments::parse(line.split_whitespace().map(OsString::from));
+        let seek = |to, dry_run, yes| Ok(Command::Seek(Seek { to, dry_run, yes }));
+        let id = Place::Id(EntryId { ms: 5, seq: 1 });
+        assert_eq!(parsed("seek --to start"), seek(Place::Start, false, false));
+        assert_eq!(parsed("seek --to=end --yes"), seek(Place::End, false, true));
+        assert_eq!(parsed("seek --dry-run --to 5-1"), seek(id, true, false));
+        for (line, text) in [
+            ("seek", "weir seek needs --to ID, TIME, start or end"),
+            ("seek --to 1 --to 2", "--to is given twice"),
+            ("seek 5-1", "unknown argument \"5-1\""),
+            ("seek --to x", "--to is \"x\"; allowed: start, end"),
+        ] {
+            let error = parsed(line).unwrap_err().to_string();
+            assert!(error.starts_with(text), "{line}: {error}");
+        }
+    }
 
     #[test]
     fn places_become_targets() {

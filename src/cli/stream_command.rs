@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 
-use crate::config::settings::LogAggregateId;
-use crate::config::{self, settings::Settings};
+use super::row::{Given, UsageError};
+use crate::config;
+use crate::config::settings::{LogAggregateId, Settings};
 use crate::domain::health::Reason;
 use crate::domain::mask::{AggregateIds, Masking};
+use crate::domain::place::Place;
 use crate::exit_status::ExitStatus;
 use crate::redis_io::connection::{self, Link};
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
@@ -67,6 +69,15 @@ pub(super) fn open(
         keys,
         link,
     })
+}
+
+/// The place an option names.
+pub(super) fn place(given: &Given, option: &str) -> Result<Option<Place>, UsageError> {
+    let read = |text: &str| {
+        text.parse()
+            .map_err(|wrong| UsageError::new(format!("--{option} is {text:?}; {wrong}")))
+    };
+    given.one(option).map(read).transpose()
 }
 
 /// The masking of the log.

@@ -11,7 +11,7 @@
 
 use super::completions;
 use super::row::{CommandRow, Operand, OptionRow};
-use super::{arguments, dead_letters, health_check, pause, publish, status};
+use super::{arguments, dead_letters, health_check, pause, publish, seek, status, tail};
 
 /// Options that every command has: letter, name, what it does.
 pub const EVERYWHERE: [(char, &str, &str); 2] = [
@@ -36,6 +36,7 @@ const LETTER_REASON: OptionRow = OptionRow::value("reason", "REASON", "only for 
 const LETTER_ALL: OptionRow = OptionRow::flag("all", "all that are chosen, instead of IDs");
 const LETTER_MAX: OptionRow = OptionRow::value("max", "N", "no more than so many");
 const YES: OptionRow = OptionRow::flag("yes", "do not ask");
+const PLACES: &str = "PLACE is start, end, an entry id, a time with its offset such as 2026-01-31T09:00:00Z, or 90s, 15m, 2h, 1d for so long ago.";
 const LETTER_IDS: &[Operand] = &[Operand::text("ID").optional().repeated()];
 
 /// Every command, in the order in which help shows them.
@@ -187,6 +188,45 @@ pub static ALL: &[CommandRow] = &[
         help: "the group reads again",
         more: &[],
         understand: |_| Ok(arguments::Command::Resume),
+    },
+    CommandRow {
+        name: "tail",
+        operands: &[],
+        options: &[
+            OptionRow::value(
+                "from",
+                "PLACE",
+                "begin there instead of at what comes from now on",
+            ),
+            OptionRow::value("count", "N", "end after so many"),
+            OptionRow::value(
+                "event",
+                "GLOBS",
+                "only events of these names, separated by commas; * and ? stand for others",
+            ),
+            JSON,
+        ],
+        help: "follow the stream, read-only: one line an event, masked as the log is",
+        more: &[
+            "Talks to Redis itself, without a group: nothing is delivered, counted or changed.",
+            PLACES,
+        ],
+        understand: tail::understand,
+    },
+    CommandRow {
+        name: "seek",
+        operands: &[],
+        options: &[
+            OptionRow::value("to", "PLACE", "where the group reads on; must be given"),
+            OptionRow::flag("dry-run", "only tell what would happen"),
+            YES,
+        ],
+        help: "move the group: back, so that events are delivered again, or forward, so that they are skipped",
+        more: &[
+            "Talks to Redis itself; running replicas follow within a second. What is pending stays pending.",
+            PLACES,
+        ],
+        understand: seek::understand,
     },
     CommandRow {
         name: "completions",

@@ -13,7 +13,9 @@ use crossbeam_channel::after;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::stream_command::{Failure, Opened, masking, open};
+use super::arguments::Command;
+use super::row::{Given, UsageError};
+use super::stream_command::{Failure, Opened, masking, open, place};
 use crate::domain::entry_id::EntryId;
 use crate::domain::event_json::event_json;
 use crate::domain::event_line::{Look, malformed_json, of_event, of_malformed};
@@ -58,6 +60,23 @@ impl Default for Tail {
             json: false,
         }
     }
+}
+
+/// What `weir tail` is asked.
+pub(super) fn understand(given: &Given) -> Result<Command, UsageError> {
+    let globs = |text: &str| {
+        Globs::parse(text).ok_or_else(|| {
+            UsageError::new(format!(
+                "--event is {text:?}; allowed: names with * and ?, separated by commas"
+            ))
+        })
+    };
+    Ok(Command::Tail(Tail {
+        from: place(given, "from")?.unwrap_or(Place::End),
+        count: given.number("count", 1, u64::MAX)?,
+        events: given.one("event").map(globs).transpose()?,
+        json: given.has("json"),
+    }))
 }
 
 /// Does the command on the process' own streams, until a signal ends it.
@@ -278,4 +297,40 @@ fn comes_back(error: &RedisIoError) -> bool {
         error.class,
         ErrorClass::Reconnect | ErrorClass::Timeout | ErrorClass::Wait | ErrorClass::Failover
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arguments;
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_understood() {
+        let parsed = |line: &str| arguments::parse(line.split_whitespace().map(OsString::from));
+        assert_eq!(parsed("tail"), Ok(Command::Tail(Tail::default())));
+        assert_eq!(
+            parsed("tail --from 5-1 --count=3 --event order.* --json"),
+            Ok(Command::Tail(Tail {
+                from: Place::Id(EntryId { ms: 5, seq: 1 }),
+                count: Some(3),
+                events: Globs::parse("order.*"),
+                json: true,
+            }))
+        );
+        for (line, text) in [
+            (
+                "tail --from 2025-06-28",
+                "--from is \"2025-06-28\"; allowed: start, end",
+            ),
+            ("tail --count 0", "--count is \"0\"; allowed: 1 to "),
+            (
+                "tail --event ,",
+                "--event is \",\"; allowed: names with * and ?",
+            ),
+            ("tail now", "unknown argument \"now\""),
+        ] {
+            let error = parsed(line).unwrap_err().to_string();
+            assert!(error.starts_with(text), "{line}: {error}");
+        }
+    }
 }
