@@ -20,8 +20,8 @@
 mod adopt;
 mod command;
 mod consume;
-mod dead_letters;
 mod container_file;
+mod dead_letters;
 mod delayed;
 mod dependencies;
 
