@@ -6,6 +6,7 @@
 pub mod arguments;
 mod client;
 mod completions;
+mod connect;
 pub mod dead_letters;
 pub mod health_check;
 mod help;
@@ -78,10 +79,13 @@ pub fn execute(
         Command::DeadLetters(options) => dead_letters::main(&options, environment, out, err),
         Command::Tail(what) => tail::main(&what, environment, out, err),
         Command::Seek(what) => seek::main(&what, environment, out, err),
-        Command::Check => match config::load(environment) {
+        Command::Check { connect } => match config::load(environment.clone()) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
                     complain(err, &format!("warning: {warning}"));
+                }
+                if connect {
+                    return connect::main(&loaded.settings, &environment, out);
                 }
                 answer(out, err, &check_report(&loaded), ExitStatus::Success)
             }
@@ -221,7 +225,11 @@ mod tests {
 
     #[test]
     fn a_bad_configuration_is_reported_on_standard_error_and_nothing_runs() {
-        for command in [Command::Run, Command::Check] {
+        for command in [
+            Command::Run,
+            Command::Check { connect: false },
+            Command::Check { connect: true },
+        ] {
             let (status, out, err) = executed(command, &[("REDIS_PORT", "0")]);
             assert_eq!(status, ExitStatus::Configuration);
             assert_eq!(out, "");
@@ -236,7 +244,7 @@ mod tests {
     fn checking_shows_every_variable_with_its_origin_and_no_secret() {
         let mut pairs = GOOD.to_vec();
         pairs.push(("WORKER", "2"));
-        let (status, out, err) = executed(Command::Check, &pairs);
+        let (status, out, err) = executed(Command::Check { connect: false }, &pairs);
         assert_eq!(status, ExitStatus::Success);
         assert_eq!(
             err,

@@ -20,8 +20,11 @@ use crate::config::closest;
 pub enum Command {
     /// Run the service.
     Run,
-    /// Check the configuration without connecting.
-    Check,
+    /// Check the configuration.
+    Check {
+        /// And everything between here and a group that works.
+        connect: bool,
+    },
     /// Ask a running service for its health.
     HealthCheck(Question),
     /// Publish events.

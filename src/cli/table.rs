@@ -52,12 +52,21 @@ pub static ALL: &[CommandRow] = &[
     CommandRow {
         name: "check",
         operands: &[],
-        options: &[],
+        options: &[OptionRow::flag(
+            "connect",
+            "connect too: name, port, TLS, password, rights, server, clock, stream and group, each with its fix",
+        )],
         help: "check the configuration without connecting, and show it: where each value comes from, when schedules tick",
         more: &[
             "Secrets are shown as ***. Ends with 78 when the configuration is wrong, and names every problem at once.",
+            "With --connect it ends with 0 when weir can work, 77 when Redis refuses the credentials or a right, 78 when the",
+            "configuration is wrong or a key has another type, and 1 for everything else that has to be mended.",
         ],
-        understand: |_| Ok(arguments::Command::Check),
+        understand: |given| {
+            Ok(arguments::Command::Check {
+                connect: given.has("connect"),
+            })
+        },
     },
     CommandRow {
         name: "healthcheck",

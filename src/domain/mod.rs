@@ -29,6 +29,7 @@ pub mod rate_limit;
 pub mod recent;
 pub mod retried;
 pub mod schedule;
+pub mod server_facts;
 pub mod supervision;
 pub mod test_event;
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Looking without touching: signs of life, the state of stream and group, our rights, and what was pending before us.
+//! Looking without touching: signs of life, the state of stream and group, and what was pending before us.
 
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::Value;
 
 use super::connection::Link;
 use super::errors::{ErrorClass, RedisIoError};
@@ -166,127 +166,6 @@ fn missing(keys: &Keys) -> RedisIoError {
         code: None,
         text: format!("no group {}", keys.group),
     }
-}
-
-/// Finds out whether every command we need is permitted, without an effect: Redis checks rights before arguments, so commands with
-/// arguments it must refuse tell. Wrong types show too.
-///
-/// # Errors
-/// `Permission`, `Credentials` or `WrongType` for what only a person can mend; connection errors as they come. Other refusals are what
-/// was asked for, and success.
-pub fn check_rights(link: &mut Link, keys: &Keys) -> Result<(), RedisIoError> {
-    for (operation, key, probe) in probes(keys) {
-        match link.query(operation, key, &probe, Duration::ZERO) {
-            Err(error) if !matches!(error.class, ErrorClass::Refused | ErrorClass::Repair) => {
-                // The dead-letter key is mended while the service runs: degraded, nothing lost.
-                if error.class == ErrorClass::WrongType && key == keys.dead_letter {
-                    continue;
-                }
-                return Err(error);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// A command without an effect for every right: its name, its key, and itself.
-fn probes(keys: &Keys) -> Vec<(&'static str, &str, Cmd)> {
-    const NO_ID: &str = "not-an-id";
-    // No group of anybody's is called so.
-    const NO_GROUP: &str = "\0weir";
-    const NO_MEMBER: &str = "@no-member";
-    let (stream, group, registry) = (&keys.stream, &keys.group, &keys.registry);
-    // The lease of a consumer without a name: nobody's.
-    let lease = &keys.lease_prefix;
-    let command = |parts: &[&str]| {
-        let mut command = redis::cmd(parts[0]);
-        for part in &parts[1..] {
-            command.arg(*part);
-        }
-        command
-    };
-    vec![
-        ("XLEN", stream, command(&["XLEN", stream])),
-        ("XADD", stream, command(&["XADD", stream, NO_ID, "a", "b"])),
-        (
-            "XADD",
-            &keys.dead_letter,
-            command(&["XADD", &keys.dead_letter, NO_ID, "a", "b"]),
-        ),
-        (
-            "XREADGROUP",
-            stream,
-            command(&[
-                "XREADGROUP",
-                "GROUP",
-                group,
-                "weir",
-                "STREAMS",
-                stream,
-                NO_ID,
-            ]),
-        ),
-        ("XACK", stream, command(&["XACK", stream, group, NO_ID])),
-        (
-            "XCLAIM",
-            stream,
-            command(&["XCLAIM", stream, group, "weir", "no-number", NO_ID]),
-        ),
-        (
-            "XPENDING",
-            stream,
-            command(&["XPENDING", stream, group, NO_ID, "+", "1"]),
-        ),
-        ("XRANGE", stream, command(&["XRANGE", stream, NO_ID, "+"])),
-        (
-            "XGROUP CREATE",
-            stream,
-            command(&["XGROUP", "CREATE", stream, group, NO_ID]),
-        ),
-        (
-            "XGROUP CREATECONSUMER",
-            stream,
-            command(&["XGROUP", "CREATECONSUMER", stream, NO_GROUP, "weir"]),
-        ),
-        (
-            "XGROUP DELCONSUMER",
-            stream,
-            command(&["XGROUP", "DELCONSUMER", stream, NO_GROUP, "weir"]),
-        ),
-        (
-            "XINFO GROUPS",
-            stream,
-            command(&["XINFO", "GROUPS", stream]),
-        ),
-        (
-            "XINFO CONSUMERS",
-            stream,
-            command(&["XINFO", "CONSUMERS", stream, NO_GROUP]),
-        ),
-        ("GET", &keys.cursor, command(&["GET", &keys.cursor])),
-        (
-            "SET",
-            &keys.cursor,
-            command(&["SET", &keys.cursor, "-", "no-option"]),
-        ),
-        ("EXISTS", lease, command(&["EXISTS", lease])),
-        ("PEXPIRE", lease, command(&["PEXPIRE", lease, "no-number"])),
-        ("DEL", lease, command(&["DEL", lease])),
-        ("HGET", registry, command(&["HGET", registry, NO_MEMBER])),
-        ("HKEYS", registry, command(&["HKEYS", registry])),
-        (
-            "HSET",
-            registry,
-            command(&["HSET", registry, "one", "two", "no-value"]),
-        ),
-        ("HDEL", registry, command(&["HDEL", registry, NO_MEMBER])),
-        (
-            "EVAL",
-            &keys.cursor,
-            command(&["EVAL", "return 1", "1", &keys.cursor]),
-        ),
-    ]
 }
 
 /// Entries that were pending in the group before weir joined it.

@@ -16,8 +16,8 @@ use crate::exit_status::ExitStatus;
 use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
 use crate::redis_io::group::{self, Repair};
-use crate::redis_io::inspect;
 use crate::redis_io::keys::Keys;
+use crate::redis_io::{inspect, rights};
 use crate::runtime::clock;
 use crate::runtime::thread::spawn;
 
@@ -168,7 +168,7 @@ impl Watch<'_> {
 fn try_once(link: &mut Link, settings: &Settings, keys: &Keys) -> Result<(), RedisIoError> {
     link.ensure()?;
     inspect::ping(link)?;
-    inspect::check_rights(link, keys)?;
+    rights::check_start(link, keys)?;
     let start = &settings.consumer.group_start;
     if let Repair::Created {
         start: begins,

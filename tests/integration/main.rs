@@ -18,6 +18,7 @@
 )]
 
 mod adopt;
+mod check_connect;
 mod command;
 mod consume;
 mod container_file;

@@ -116,7 +116,7 @@ fn replicas_that_come_late_freeze_and_die_publish_each_tick_once() {
 }
 
 /// The library that gives a process another time of day.
-fn other_clock() -> String {
+pub fn other_clock() -> String {
     let found = Command::new("sh")
         .args(["-c", "ls /usr/lib/*/faketime/libfaketime.so.1 /usr/lib*/faketime/libfaketime.so.1 2>/dev/null"])
         .output()

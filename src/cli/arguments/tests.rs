@@ -26,7 +26,8 @@ fn commands_and_options_are_understood() {
     let local = |port| Target::Address(SocketAddr::from(([127, 0, 0, 1], port)));
     for (line, command) in [
         ("", Command::Run),
-        ("check", Command::Check),
+        ("check", Command::Check { connect: false }),
+        ("check --connect", Command::Check { connect: true }),
         ("publish", Command::Publish(PublishEvent::Input)),
         (
             "publish --event a --aggregate-id=b",
