@@ -104,6 +104,11 @@ pub fn execute(
     }
 }
 
+/// All commands as a Markdown table: a test compares the README's with it.
+pub fn commands_markdown() -> String {
+    help::markdown_table()
+}
+
 /// Writes a result. A reader that has seen enough (`weir --help | head`) is no failure.
 fn answer(
     out: &mut dyn io::Write,

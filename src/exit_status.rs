@@ -57,7 +57,7 @@ impl ExitStatus {
         match self {
             Self::Success => "stopped cleanly, or done; nothing to do",
             Self::No => {
-                "the answer is no: not ready, not alive, not reachable, an event was refused, or a dead letter is not there or not to be touched unasked"
+                "the answer is no: not ready, not alive, something to mend on the way to Redis, an event refused, a dead letter not there or not to be touched unasked"
             }
             Self::Usage => "the arguments are not understood: see weir --help",
             Self::Unavailable => {

@@ -44,6 +44,16 @@ Usage:
     text
 }
 
+/// All commands as Markdown, as the README shows them.
+pub(super) fn markdown_table() -> String {
+    let mut text = String::from("| command | what it does |\n|---|---|\n");
+    for row in table::ALL {
+        let synopsis = row.synopsis().replace('|', "\\|");
+        writeln!(text, "| `{synopsis}` | {} |", row.help).expect("a String takes every write");
+    }
+    text
+}
+
 fn one(row: &CommandRow) -> String {
     let mut text = format!("Usage:\n  {}\n\n{}\n", row.synopsis(), sentence(row.help));
     for more in row.more {

@@ -45,6 +45,8 @@ pub struct OptionRow {
     pub value: Option<&'static str>,
     /// Whether it may be given several times.
     pub repeats: bool,
+    /// Whether it must be given; the row's `understand` says what is missing.
+    pub required: bool,
     /// What is allowed as its value; anything when empty.
     pub words: &'static [&'static str],
     /// What it does, in one line without a period.
@@ -64,7 +66,11 @@ impl CommandRow {
     pub fn synopsis(&self) -> String {
         let options = self.options.iter().map(|option| {
             let dots = if option.repeats { "..." } else { "" };
-            format!("[{}]{dots}", option.written())
+            if option.required {
+                format!("{}{dots}", option.written())
+            } else {
+                format!("[{}]{dots}", option.written())
+            }
         });
         let operands = self.operands.iter().map(|operand| {
             let name = match operand.words {
@@ -124,6 +130,7 @@ impl OptionRow {
             name,
             value: None,
             repeats: false,
+            required: false,
             words: &[],
             help,
         }
@@ -140,6 +147,12 @@ impl OptionRow {
     /// The same, any number of times.
     pub const fn repeated(mut self) -> Self {
         self.repeats = true;
+        self
+    }
+
+    /// The same, but it must be given.
+    pub const fn required(mut self) -> Self {
+        self.required = true;
         self
     }
 

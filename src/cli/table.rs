@@ -54,9 +54,9 @@ pub static ALL: &[CommandRow] = &[
         operands: &[],
         options: &[OptionRow::flag(
             "connect",
-            "connect too: name, port, TLS, password, rights, server, clock, stream and group, each with its fix",
+            "look at name, port, TLS, password, rights, server, clock, stream and group instead, each with its fix",
         )],
-        help: "check the configuration without connecting, and show it: where each value comes from, when schedules tick",
+        help: "check the configuration and show where each value comes from and when schedules tick; connects only with --connect",
         more: &[
             "Secrets are shown as ***. Ends with 78 when the configuration is wrong, and names every problem at once.",
             "With --connect it ends with 0 when weir can work, 77 when Redis refuses the credentials or a right, 78 when the",
@@ -226,7 +226,7 @@ pub static ALL: &[CommandRow] = &[
         name: "seek",
         operands: &[],
         options: &[
-            OptionRow::value("to", "PLACE", "where the group reads on; must be given"),
+            OptionRow::value("to", "PLACE", "where the group reads on").required(),
             OptionRow::flag("dry-run", "only tell what would happen"),
             YES,
         ],
@@ -346,6 +346,18 @@ mod tests {
             );
             assert!(EVERYWHERE.iter().all(|(_, name, _)| *name != option.name));
             assert!(takes || (option.words.is_empty() && !option.repeats));
+        }
+    }
+
+    #[test]
+    fn an_option_that_must_be_given_is_missed() {
+        let needing = ALL
+            .iter()
+            .filter(|row| row.options.iter().any(|option| option.required));
+        assert!(needing.clone().next().is_some());
+        for row in needing {
+            let error = arguments::parse(row.name.split(' ').map(Into::into)).unwrap_err();
+            assert!(error.what.contains("needs --"), "{error}");
         }
     }
 

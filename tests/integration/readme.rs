@@ -37,6 +37,25 @@ fn the_settings_in_the_readme_are_those_of_the_table() {
 }
 
 #[test]
+fn the_commands_in_the_readme_are_those_of_the_table() {
+    let readme = read("README.md");
+    let after = readme
+        .split_once("<!-- commands:begin -->")
+        .expect("its mark")
+        .1;
+    let written = after
+        .split_once("<!-- commands:end -->")
+        .expect("its end")
+        .0;
+    let expected = weir::cli::commands_markdown();
+    assert_eq!(
+        written.trim(),
+        expected.trim(),
+        "put this between the marks:\n{expected}"
+    );
+}
+
+#[test]
 fn the_exit_statuses_in_the_readme_are_those_of_the_source() {
     let readme = read("README.md");
     for status in ExitStatus::ALL {
