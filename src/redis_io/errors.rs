@@ -166,6 +166,13 @@ fn classify(error: &RedisError) -> ErrorClass {
         ErrorKind::Parse => return ErrorClass::Reconnect,
         _ => {}
     }
+    // SELECT is the crate's own step at a connect, and its error comes without its code.
+    if error
+        .to_string()
+        .contains("this user has no permissions to run the")
+    {
+        return ErrorClass::Permission;
+    }
     let detail = error.detail().unwrap_or_default();
     match error.code() {
         Some("ERR") if detail.contains("max number of clients") => ErrorClass::Wait,

@@ -182,3 +182,16 @@ fn any_missing_right_to_a_needed_command_ends_the_start_with_77_and_is_named() {
         assert!(output.contains(&named), "{command} is named:\n{output}");
     }
 }
+
+#[test]
+fn a_missing_right_to_choose_the_database_ends_the_start_with_77_too() {
+    let redis = TestRedis::start();
+    redis.set_user("weir", &["on", ">secret", "~*", "&*", "+@all", "-select"]);
+    let mut service = TestService::configure(&redis)
+        .variable("REDIS_USER", "weir")
+        .variable("REDIS_PW", "secret")
+        .variable("REDIS_DB", "1")
+        .run_to_end();
+    service.wait_end(SOON).expect(77);
+    assert!(service.all_output().contains("redis_permission"));
+}
