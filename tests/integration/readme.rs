@@ -20,7 +20,7 @@ use crate::support::exposition;
 use crate::support::redis_client::STREAM;
 use crate::support::{TestRedis, TestService, http, ports, wait_until, within};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 /// Longer than the pause between two test events.
 const NEXT_SECOND: Duration = Duration::from_millis(1_050);
 
