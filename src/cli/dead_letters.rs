@@ -14,7 +14,7 @@ use std::io::{self, BufRead, IsTerminal as _, Write};
 
 use serde_json::Value;
 
-use super::publish::status_of;
+use super::stream_command::{Failure, status_of};
 use crate::config;
 use crate::domain::entry_id::EntryId;
 use crate::domain::escape;
@@ -103,21 +103,6 @@ pub struct Streams<'a> {
     pub err: &'a mut dyn Write,
     /// Whether a person reads `err` and types into `input`.
     pub person: bool,
-}
-
-/// Why nothing more is done.
-struct Failure {
-    status: ExitStatus,
-    text: String,
-}
-
-impl Failure {
-    fn new(status: ExitStatus, text: impl Into<String>) -> Self {
-        Self {
-            status,
-            text: text.into(),
-        }
-    }
 }
 
 /// Does the command on the process' own streams.

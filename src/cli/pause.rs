@@ -4,20 +4,19 @@
 //! the state afterwards.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::Write;
 
 use super::arguments::Command;
 use super::row::{Given, UsageError};
-use crate::config::{self, settings::Settings};
+use super::stream_command::{Failure, Opened, open, who};
+use crate::config::settings::Settings;
 use crate::domain::escape;
-use crate::domain::health::Reason;
 use crate::domain::mask::{AggregateIds, Masking};
-use crate::domain::pause::{BY_BYTES_MAX, Paused, REASON_BYTES_MAX};
+use crate::domain::pause::{Paused, REASON_BYTES_MAX};
 use crate::domain::timestamp;
 use crate::exit_status::ExitStatus;
-use crate::redis_io::connection::{self, Link};
-use crate::redis_io::errors::{ErrorClass, RedisIoError};
+use crate::redis_io::connection::Link;
+use crate::redis_io::errors::RedisIoError;
 use crate::redis_io::keys::Keys;
 use crate::redis_io::pause::{self, Pausing};
 
@@ -97,29 +96,22 @@ fn with_redis<I>(
 where
     I: IntoIterator<Item = (OsString, OsString)>,
 {
-    let settings = match config::load(environment) {
-        Ok(loaded) => loaded.settings,
-        Err(errors) => {
-            let _ = writeln!(err, "weir: {errors}");
-            return ExitStatus::Configuration;
-        }
-    };
-    connection::install_tls_provider();
-    let keys = Keys::new(&settings.consumer.stream, &settings.consumer.group);
-    let mut link = Link::new(&settings.redis, &settings.service.name, "command");
-    match act(&mut link, &keys, &settings) {
+    let acted = open(environment, "command").and_then(|opened| {
+        let Opened {
+            settings,
+            keys,
+            mut link,
+        } = opened;
+        act(&mut link, &keys, &settings).map_err(Failure::from)
+    });
+    match acted {
         Ok(text) => {
             let _ = writeln!(out, "{text}");
             ExitStatus::Success
         }
-        Err(error) => {
-            let _ = writeln!(err, "weir: {error}");
-            match (error.class, error.reason()) {
-                (ErrorClass::LocalFile | ErrorClass::WrongType, _) => ExitStatus::Configuration,
-                (_, Reason::RedisCredentials | Reason::RedisPermission) => ExitStatus::Refused,
-                (ErrorClass::Refused, _) => ExitStatus::No,
-                _ => ExitStatus::Unavailable,
-            }
+        Err(Failure { status, text }) => {
+            let _ = writeln!(err, "weir: {text}");
+            status
         }
     }
 }
@@ -146,24 +138,6 @@ fn known(paused: &Paused, settings: &Settings) -> String {
     text
 }
 
-/// Who gives the command: a user and a machine. Not `user@machine`, which masking would take for an address.
-fn who(environment: &[(OsString, OsString)]) -> String {
-    let variable = |name: &str| {
-        let found = environment.iter().find(|(other, _)| other == name);
-        let text = found.and_then(|(_, value)| value.to_str());
-        text.filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    // Behind sudo the name of whoever sits there, not root's.
-    let user = ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(variable);
-    let user = user.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()));
-    let system = rustix::system::uname();
-    let mut by = user;
-    let _ = write!(by, " on {}", system.nodename().to_string_lossy());
-    escape::prefix(&by, BY_BYTES_MAX).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,26 +148,5 @@ mod tests {
             let text = "x".repeat(length);
             assert_eq!(checked_reason(&text).is_ok(), good, "{length}");
         }
-    }
-
-    #[test]
-    fn the_one_who_pauses_is_named_by_user_and_machine() {
-        let named = |pairs: &[(&str, &str)]| {
-            let pairs = pairs.iter();
-            let environment: Vec<_> = pairs
-                .map(|(name, value)| (OsString::from(name), OsString::from(value)))
-                .collect();
-            who(&environment)
-        };
-        for (pairs, user) in [
-            (&[("USER", "root"), ("SUDO_USER", "ann")][..], "ann on "),
-            (&[("USER", "bob"), ("LOGNAME", "x")], "bob on "),
-            (&[("USER", ""), ("LOGNAME", "eve")], "eve on "),
-            (&[], "user "),
-        ] {
-            let by = named(pairs);
-            assert!(by.starts_with(user) && by.len() > user.len(), "{by}");
-        }
-        assert_eq!(named(&[("USER", &"x".repeat(1_000))]).len(), BY_BYTES_MAX);
     }
 }

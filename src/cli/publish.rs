@@ -11,14 +11,14 @@ use serde_json::value::RawValue;
 
 use super::arguments::Command;
 use super::row::{Given, UsageError};
+use super::stream_command::{Failure, status_of};
 use crate::config::{self, settings::Settings};
 use crate::domain::entry_id::EntryId;
-use crate::domain::health::Reason;
 use crate::domain::outgoing::{self, EVENTS_MAX, Form, OutgoingEvent, Refused};
 use crate::domain::publishing::{Batch, Fields, Publication, PublishOutcome};
 use crate::exit_status::ExitStatus;
 use crate::redis_io::connection;
-use crate::redis_io::errors::{ErrorClass, RedisIoError};
+use crate::redis_io::errors::RedisIoError;
 use crate::redis_io::keys::Keys;
 use crate::redis_io::publish::{Added, StreamWriter};
 use crate::runtime::clock;
@@ -86,21 +86,6 @@ pub struct Streams<'a> {
     pub err: &'a mut dyn Write,
     /// Whether somebody watches `err`.
     pub progress: bool,
-}
-
-/// Why nothing more is published.
-struct Failure {
-    status: ExitStatus,
-    text: String,
-}
-
-impl Failure {
-    fn new(status: ExitStatus, text: impl Into<String>) -> Self {
-        Self {
-            status,
-            text: text.into(),
-        }
-    }
 }
 
 /// Does the command on the process' own streams.
@@ -320,14 +305,4 @@ impl Publisher<'_> {
 
 fn not_published(place: &str, error: &RedisIoError) -> Failure {
     Failure::new(status_of(error), format!("{place}: not published: {error}"))
-}
-
-/// How a command ends that Redis did not let do its work.
-pub(super) fn status_of(error: &RedisIoError) -> ExitStatus {
-    match (error.class, error.reason()) {
-        (ErrorClass::LocalFile | ErrorClass::WrongType, _) => ExitStatus::Configuration,
-        (_, Reason::RedisCredentials | Reason::RedisPermission) => ExitStatus::Refused,
-        (ErrorClass::Refused, _) => ExitStatus::No,
-        _ => ExitStatus::Unavailable,
-    }
 }

@@ -4,12 +4,11 @@
 //! the question, and the line that says what was done, to standard error. Pending entries are not touched.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::{self, BufRead, IsTerminal as _, Write};
 
 use super::arguments::Command;
 use super::row::{Given, UsageError};
-use super::stream_command::{Failure, Opened, open, place};
+use super::stream_command::{Failure, Opened, open, place, who};
 use crate::domain::entry_id::EntryId;
 use crate::domain::escape;
 use crate::domain::place::Place;
@@ -22,9 +21,6 @@ use crate::runtime::clock;
 
 /// Entries are counted up to here; beyond, the figure is "more than". A million of 400 bytes take some seconds, in small parts.
 pub const COUNTED_MAX: u64 = 1_000_000;
-
-/// Of who moves the group so much is kept, bytes.
-const BY_BYTES_MAX: usize = 200;
 
 /// The longest answer to the question, bytes.
 const REPLY_BYTES_MAX: u64 = 64;
@@ -276,23 +272,6 @@ fn agrees(streams: &mut Streams<'_>) -> bool {
     read.is_ok() && reply.trim().eq_ignore_ascii_case("yes")
 }
 
-/// Who gives the command: a user and a machine. Not `user@machine`, which masking would take for an address.
-fn who(environment: &[(OsString, OsString)]) -> String {
-    let variable = |name: &str| {
-        let found = environment.iter().find(|(other, _)| other == name);
-        let text = found.and_then(|(_, value)| value.to_str());
-        text.filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    // Behind sudo the name of whoever sits there, not root's.
-    let mut by = ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(variable)
-        .unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()));
-    let system = rustix::system::uname();
-    let _ = write!(by, " on {}", system.nodename().to_string_lossy());
-    escape::prefix(&by, BY_BYTES_MAX).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::arguments;
@@ -403,13 +382,5 @@ mod tests {
             };
             assert_eq!(agrees(&mut streams), yes, "{reply:?}");
         }
-    }
-
-    #[test]
-    fn the_one_who_moves_is_named_by_user_and_machine() {
-        let named = |name: &str, value: &str| who(&[(name.into(), value.into())]);
-        assert!(named("USER", "ann").starts_with("ann on "));
-        assert!(named("USER", "").starts_with("user "));
-        assert_eq!(named("USER", &"x".repeat(1_000)).len(), BY_BYTES_MAX);
     }
 }

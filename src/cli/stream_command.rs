@@ -1,12 +1,15 @@
 //! What the commands that talk to Redis themselves have in common: settings, connection, and how they end.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 
 use super::row::{Given, UsageError};
 use crate::config;
 use crate::config::settings::{LogAggregateId, Settings};
+use crate::domain::escape;
 use crate::domain::health::Reason;
 use crate::domain::mask::{AggregateIds, Masking};
+use crate::domain::pause::BY_BYTES_MAX;
 use crate::domain::place::Place;
 use crate::exit_status::ExitStatus;
 use crate::redis_io::connection::{self, Link};
@@ -33,13 +36,17 @@ impl Failure {
 
 impl From<RedisIoError> for Failure {
     fn from(error: RedisIoError) -> Self {
-        let status = match (error.class, error.reason()) {
-            (ErrorClass::LocalFile | ErrorClass::WrongType, _) => ExitStatus::Configuration,
-            (_, Reason::RedisCredentials | Reason::RedisPermission) => ExitStatus::Refused,
-            (ErrorClass::Refused, _) => ExitStatus::No,
-            _ => ExitStatus::Unavailable,
-        };
-        Self::new(status, error.to_string())
+        Self::new(status_of(&error), error.to_string())
+    }
+}
+
+/// How a command ends that Redis kept from its work.
+pub(super) fn status_of(error: &RedisIoError) -> ExitStatus {
+    match (error.class, error.reason()) {
+        (ErrorClass::LocalFile | ErrorClass::WrongType, _) => ExitStatus::Configuration,
+        (_, Reason::RedisCredentials | Reason::RedisPermission) => ExitStatus::Refused,
+        (ErrorClass::Refused, _) => ExitStatus::No,
+        _ => ExitStatus::Unavailable,
     }
 }
 
@@ -88,5 +95,49 @@ pub(super) fn masking(settings: &Settings) -> Masking {
             LogAggregateId::Hash => AggregateIds::Hash,
             LogAggregateId::Off => AggregateIds::Off,
         },
+    }
+}
+
+/// Who gives the command: a user and a machine. Not `user@machine`, which masking would take for an address.
+pub(super) fn who(environment: &[(OsString, OsString)]) -> String {
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(other, _)| other == name);
+        let text = found.and_then(|(_, value)| value.to_str());
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    // Behind sudo the name of whoever sits there, not root's.
+    let user = ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(variable);
+    let user = user.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()));
+    let system = rustix::system::uname();
+    let mut by = user;
+    let _ = write!(by, " on {}", system.nodename().to_string_lossy());
+    escape::prefix(&by, BY_BYTES_MAX).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_gives_a_command_is_named_by_user_and_machine() {
+        let named = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            let environment: Vec<_> = pairs
+                .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+                .collect();
+            who(&environment)
+        };
+        for (pairs, user) in [
+            (&[("USER", "root"), ("SUDO_USER", "ann")][..], "ann on "),
+            (&[("USER", "bob"), ("LOGNAME", "x")], "bob on "),
+            (&[("USER", ""), ("LOGNAME", "eve")], "eve on "),
+            (&[], "user "),
+        ] {
+            let by = named(pairs);
+            assert!(by.starts_with(user) && by.len() > user.len(), "{by}");
+        }
+        assert_eq!(named(&[("USER", &"x".repeat(1_000))]).len(), BY_BYTES_MAX);
     }
 }
