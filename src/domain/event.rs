@@ -1,35 +1,49 @@
 //! An event as handlers see it: a checked view of an entry whose fields are kept byte for byte.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 use super::correlation;
+use super::entry_codec;
 use super::entry_id::EntryId;
+use super::fields::{Fields, Place};
 
 /// One field of an entry, exactly as Redis holds it.
 pub type Field = (Vec<u8>, Vec<u8>);
 
 /// An event that passed every check of [`super::entry_codec::decode`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Event {
     pub(super) id: EntryId,
-    pub(super) fields: Vec<Field>,
+    pub(super) fields: Fields,
     pub(super) places: Places,
-    pub(super) headers: Vec<(String, String)>,
+    /// Taken apart when somebody asks for one: most handlers never do.
+    pub(super) headers: OnceLock<Vec<(String, String)>>,
     /// The entry as Redis holds it, where `fields` are what another wire format comes to.
     pub(super) original: Option<Vec<Field>>,
 }
 
-/// Where in `fields` the known ones stand.
+/// Where in `fields` the values of the known ones stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Places {
-    pub(super) event: usize,
-    pub(super) aggregate_id: usize,
-    pub(super) timestamp: Option<usize>,
-    pub(super) payload: Option<usize>,
-    pub(super) service_name: Option<usize>,
-    pub(super) mime_type: Option<usize>,
-    pub(super) headers: Option<usize>,
+    pub(super) event: Option<Place>,
+    pub(super) aggregate_id: Option<Place>,
+    pub(super) timestamp: Option<Place>,
+    pub(super) payload: Option<Place>,
+    pub(super) service_name: Option<Place>,
+    pub(super) mime_type: Option<Place>,
+    pub(super) headers: Option<Place>,
 }
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        // All else follows from the fields.
+        self.id == other.id && self.fields == other.fields && self.original == other.original
+    }
+}
+
+impl Eq for Event {}
 
 impl Event {
     /// The id of its entry.
@@ -39,22 +53,22 @@ impl Event {
 
     /// What happened: 1 to 128 bytes without control characters.
     pub fn name(&self) -> &str {
-        self.text(self.places.event)
+        self.text(self.places.event).unwrap_or_default()
     }
 
     /// What it happened to: 1 to 255 bytes without control characters.
     pub fn aggregate_id(&self) -> &str {
-        self.text(self.places.aggregate_id)
+        self.text(self.places.aggregate_id).unwrap_or_default()
     }
 
     /// When, in the producer's own words; often local time without offset.
     pub fn timestamp(&self) -> Option<&str> {
-        self.places.timestamp.map(|place| self.text(place))
+        self.text(self.places.timestamp)
     }
 
     /// The payload's text, not parsed.
     pub fn payload_text(&self) -> Option<&str> {
-        self.places.payload.map(|place| self.text(place))
+        self.text(self.places.payload)
     }
 
     /// The payload: its JSON value, a string when it is no JSON, null when it is missing.
@@ -69,22 +83,25 @@ impl Event {
 
     /// Who published it.
     pub fn service_name(&self) -> Option<&str> {
-        self.places.service_name.map(|place| self.text(place))
+        self.text(self.places.service_name)
     }
 
     /// The payload's media type.
     pub fn mime_type(&self) -> Option<&str> {
-        self.places.mime_type.map(|place| self.text(place))
+        self.text(self.places.mime_type)
     }
 
     /// Headers in the order they stand in.
     pub fn headers(&self) -> &[(String, String)] {
-        &self.headers
+        self.headers.get_or_init(|| {
+            let text = self.text(self.places.headers);
+            text.map(entry_codec::headers).unwrap_or_default()
+        })
     }
 
     /// The first header of that name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
+        self.headers()
             .iter()
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
@@ -101,18 +118,14 @@ impl Event {
     pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
         // The usual question, answered without comparing names.
         if name == b"aggregateId" {
-            return self
-                .fields
-                .get(self.places.aggregate_id)
-                .map(|(_, value)| value.as_slice());
+            return self.places.aggregate_id.map(|place| self.fields.at(place));
         }
-        let in_entry = self.original.iter().flat_map(|fields| fields.iter().rev());
-        self.fields
-            .iter()
-            .rev()
-            .chain(in_entry)
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_slice())
+        let in_entry = || {
+            let mut fields = self.original.iter().flatten().rev();
+            let found = fields.find(|(key, _)| key == name);
+            found.map(|(_, value)| value.as_slice())
+        };
+        self.fields.last(name).or_else(in_entry)
     }
 
     /// Whether another wire format than ours was read.
@@ -121,32 +134,28 @@ impl Event {
     }
 
     /// All fields in order, unknown ones too: those of the entry, unchanged, or what its wire format makes of them.
-    pub fn fields(&self) -> &[Field] {
+    pub fn fields(&self) -> &Fields {
         &self.fields
     }
 
     /// The entry's own fields, unchanged and in order, whatever format they have.
     pub fn into_fields(self) -> Vec<Field> {
-        self.original.unwrap_or(self.fields)
+        self.original.unwrap_or_else(|| self.fields.to_vec())
     }
 
     /// Bytes this event keeps in memory, about.
     pub fn bytes(&self) -> usize {
-        fields_bytes(&self.fields)
-            + self.original.as_deref().map_or(0, fields_bytes)
-            + self
-                .headers
-                .iter()
-                .map(|(name, value)| name.len() + value.len())
-                .sum::<usize>()
+        let headers = self
+            .places
+            .headers
+            .map_or(0, |place| self.fields.at(place).len());
+        self.fields.memory() + self.original.as_deref().map_or(0, fields_bytes) + headers
     }
 
-    fn text(&self, place: usize) -> &str {
+    fn text(&self, place: Option<Place>) -> Option<&str> {
         // The codec let only UTF-8 pass in these places.
-        self.fields
-            .get(place)
-            .and_then(|(_, value)| std::str::from_utf8(value).ok())
-            .unwrap_or_default()
+        let text = std::str::from_utf8(self.fields.at(place?));
+        Some(text.unwrap_or_default())
     }
 }
 
@@ -164,7 +173,7 @@ pub enum Body {
     /// An event, for a handler.
     Event(Event),
     /// Fields that are no event, for the dead-letter stream.
-    Malformed(Vec<Field>),
+    Malformed(Fields),
 }
 
 impl Body {
@@ -180,7 +189,7 @@ impl Body {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Event(event) => event.bytes(),
-            Self::Malformed(fields) => fields_bytes(fields),
+            Self::Malformed(fields) => fields.memory(),
         }
     }
 
@@ -188,7 +197,7 @@ impl Body {
     pub fn into_fields(self) -> Vec<Field> {
         match self {
             Self::Event(event) => event.into_fields(),
-            Self::Malformed(fields) => fields,
+            Self::Malformed(fields) => fields.to_vec(),
         }
     }
 }

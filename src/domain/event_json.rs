@@ -77,7 +77,6 @@ fn unknown_fields(event: &Event) -> impl Iterator<Item = (&[u8], &[u8])> {
     event
         .fields()
         .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
         .filter(|(name, _)| !KNOWN.contains(name))
 }
 

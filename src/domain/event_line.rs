@@ -9,8 +9,9 @@ use jiff::tz::TimeZone;
 use super::entry_codec::Malformed;
 use super::entry_id::EntryId;
 use super::escape;
-use super::event::{Event, Field};
+use super::event::Event;
 use super::event_json::{Object, is_json};
+use super::fields::Fields;
 use super::mask::{self, MASK, Masking, Treatment};
 use super::timestamp;
 
@@ -75,9 +76,9 @@ pub fn malformed_json(id: EntryId, malformed: &Malformed, stream: &str) -> Strin
     object.end()
 }
 
-fn fields_json(fields: &[Field]) -> String {
+fn fields_json(fields: &Fields) -> String {
     let mut object = Object::begin();
-    for (name, value) in fields {
+    for (name, value) in fields.iter() {
         object.text(
             &String::from_utf8_lossy(name),
             &String::from_utf8_lossy(value),

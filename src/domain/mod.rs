@@ -15,6 +15,7 @@ pub mod escape;
 pub mod event;
 pub mod event_json;
 pub mod event_line;
+pub mod fields;
 pub mod globs;
 pub mod health;
 mod json_members;

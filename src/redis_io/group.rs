@@ -12,7 +12,7 @@ use super::scripts;
 use super::values;
 use crate::config::settings::AdoptPending;
 use crate::domain::entry_id::EntryId;
-use crate::domain::event::Field;
+use crate::domain::fields::Fields;
 
 /// Idle time that says "handed over, take it now": one year. `XCLAIM` silently turns an idle time before 1970 into 0, so it cannot be
 /// much longer; no living consumer lets an entry idle this long.
@@ -27,7 +27,7 @@ pub struct RawEntry {
     /// Its id.
     pub id: EntryId,
     /// Its fields, unchanged and in order.
-    pub fields: Vec<Field>,
+    pub fields: Fields,
 }
 
 /// An entry that was taken over.
@@ -174,13 +174,7 @@ pub fn read_new(
         .arg("STREAMS")
         .arg(&keys.stream)
         .arg(">");
-    let answer = link.query("XREADGROUP", &keys.stream, &command, block)?;
-    if answer == Value::Nil {
-        return Ok(Vec::new());
-    }
-    // An entry that went away between listing and reading is left out: nothing to handle; it never entered the pending list.
-    values::entries_of_one_stream(answer)
-        .ok_or_else(|| RedisIoError::unexpected("XREADGROUP", &keys.stream))
+    link.read_entries("XREADGROUP", &keys.stream, &command, block)
 }
 
 /// One pass of taking over, at most `budget` entries, beginning at `from` (`-` for the lowest). With `expiry`, consumers of other

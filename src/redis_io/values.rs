@@ -5,6 +5,7 @@ use redis::Value;
 use super::group::RawEntry;
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::Field;
+use crate::domain::fields::Fields;
 
 /// The bytes of a string of either kind.
 pub(super) fn bytes(value: Value) -> Option<Vec<u8>> {
@@ -57,18 +58,21 @@ pub(super) fn entry_ids(value: Value) -> Vec<EntryId> {
 }
 
 /// Entry and fields; the fields are `None` when the entry has gone from the stream.
-pub(super) fn entry(value: Value) -> Option<(EntryId, Option<Vec<Field>>)> {
+pub(super) fn entry(value: Value) -> Option<(EntryId, Option<Fields>)> {
     let mut parts = array(value)?.into_iter();
     let id = entry_id(&parts.next()?)?;
     let fields = match parts.next()? {
-        Value::Array(flat) => Some(fields(flat)?),
+        Value::Array(flat) => Some(fields(flat)?.into()),
         _ => None,
     };
     Some((id, fields))
 }
 
-/// The entries in the answer of a read that asked for one stream; those that have gone from it are left out.
+/// The entries in the answer of a read that asked for one stream; those that have gone from it are left out. No answer is none.
 pub(super) fn entries_of_one_stream(answer: Value) -> Option<Vec<RawEntry>> {
+    if answer == Value::Nil {
+        return Some(Vec::new());
+    }
     let stream = array(array(answer)?.pop()?)?;
     let mut out = Vec::new();
     for value in array(stream.into_iter().nth(1)?)? {

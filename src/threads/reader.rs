@@ -18,7 +18,7 @@ use crate::config::settings::{OrderBy, Settings};
 use crate::domain::Millis;
 use crate::domain::disposition::DeadLetterReason;
 use crate::domain::entry_id::EntryId;
-use crate::domain::event::{Body, Event, fields_bytes};
+use crate::domain::event::{Body, Event};
 use crate::domain::health::{Activity, Loop, Reason};
 use crate::domain::lanes::{Arrival, LaneKey, Origin};
 use crate::domain::wire;
@@ -125,7 +125,8 @@ pub fn run(parts: ReaderParts) -> Result<(), ThreadError> {
         &parts.settings.service.name,
         "reader",
     )
-    .metered(parts.board.metrics(), Connection::Reader);
+    .metered(parts.board.metrics(), Connection::Reader)
+    .reading_entries();
     let mut reader = Reader {
         parts,
         link,
@@ -369,7 +370,7 @@ impl Reader {
                 }
             }
             Err(malformed) => {
-                let bytes = fields_bytes(&malformed.fields);
+                let bytes = malformed.fields.memory();
                 let verdict = Some(DeadLetterReason::Malformed(malformed.error));
                 Arrival {
                     id,

@@ -62,6 +62,7 @@ fn a_fetch_answers_for_each_id_and_changes_nothing() {
     assert!(
         entries[0]
             .fields
+            .to_vec()
             .contains(&(b"aggregateId".to_vec(), b"a".to_vec()))
     );
     assert_eq!(not_ours, [parsed[3]]);

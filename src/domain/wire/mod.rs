@@ -21,7 +21,8 @@ mod tests;
 
 use super::entry_codec::{self, DecodeError, Malformed, Rule};
 use super::entry_id::EntryId;
-use super::event::{Event, Field};
+use super::event::{Event, Field, fields_bytes};
+use super::fields::Fields;
 use super::retried;
 use mapped::Mapped;
 
@@ -84,16 +85,53 @@ impl WireFormat {
 /// The fields as they came and the first broken rule, for the dead-letter stream.
 pub fn read(
     id: EntryId,
-    mut fields: Vec<Field>,
+    fields: impl Into<Fields>,
     payload_bytes_max: usize,
     format: WireFormat,
 ) -> Result<Event, Malformed> {
-    let traces = retried::take_traces(&mut fields);
-    match read_bare(id, fields, payload_bytes_max, format) {
-        Ok(mut event) => {
-            if let Some(original) = &mut event.original {
-                original.extend(traces.iter().cloned());
+    let fields = fields.into();
+    let found = entry_codec::find(&fields);
+    let (event, aggregate_id) = (found.places.event, found.places.aggregate_id);
+    let ours = match format {
+        WireFormat::Weir => true,
+        WireFormat::Auto => event.is_some() || aggregate_id.is_some(),
+        // The schedule's and other services' own events may lie in the same stream, whatever else does.
+        WireFormat::Flat => event.is_some() && aggregate_id.is_some(),
+        _ => false,
+    };
+    if ours && !found.retried {
+        return entry_codec::decode_found(id, fields, &found, payload_bytes_max);
+    }
+    let mut bare = fields.to_vec();
+    let traces = retried::take_traces(&mut bare);
+    if ours {
+        return read_ours(id, bare, traces, payload_bytes_max);
+    }
+    let error = match read_foreign(id, &bare, payload_bytes_max, format) {
+        Ok(Some(mut event)) => {
+            // Behind what was read, as they stand behind the entry's own fields.
+            bare.extend(traces.iter().cloned());
+            event.original = Some(bare);
+            if !traces.is_empty() {
+                event.fields.extend(traces);
             }
+            return Ok(event);
+        }
+        Ok(None) => return read_ours(id, bare, traces, payload_bytes_max),
+        Err(error) => error,
+    };
+    Err(Malformed { fields, error })
+}
+
+/// Reads an entry without its traces by our own contract, and puts them back behind it.
+fn read_ours(
+    id: EntryId,
+    bare: Vec<Field>,
+    traces: Vec<Field>,
+    payload_bytes_max: usize,
+) -> Result<Event, Malformed> {
+    match entry_codec::decode(id, bare, payload_bytes_max) {
+        Ok(mut event) => {
             event.fields.extend(traces);
             Ok(event)
         }
@@ -104,33 +142,27 @@ pub fn read(
     }
 }
 
-fn read_bare(
+/// Reads an entry in another format than ours; nothing when it is ours after all.
+fn read_foreign(
     id: EntryId,
-    fields: Vec<Field>,
+    fields: &[Field],
     payload_bytes_max: usize,
     format: WireFormat,
-) -> Result<Event, Malformed> {
-    let foreign = match decide(&fields, payload_bytes_max, format) {
-        Ok(Read::Ours) => return entry_codec::decode(id, fields, payload_bytes_max),
-        Ok(Read::As(foreign)) => foreign,
-        Err(error) => return Err(Malformed { fields, error }),
+) -> Result<Option<Event>, DecodeError> {
+    let foreign = match decide(fields, payload_bytes_max, format)? {
+        Read::Ours => return Ok(None),
+        Read::As(foreign) => foreign,
     };
-    let event = foreign_fields(id, &fields, payload_bytes_max, foreign).and_then(|mapped| {
+    let event = foreign_fields(id, fields, payload_bytes_max, foreign).and_then(|mapped| {
         entry_codec::decode(id, mapped, payload_bytes_max).map_err(|malformed| malformed.error)
     });
-    match event {
-        Ok(mut event) => {
-            event.original = Some(fields);
-            Ok(event)
-        }
-        Err(mut error) => {
-            error.read_as = Some(foreign.name());
-            Err(Malformed { fields, error })
-        }
-    }
+    event.map(Some).map_err(|mut error| {
+        error.read_as = Some(foreign.name());
+        error
+    })
 }
 
-/// How an entry is read.
+/// How an entry is read that is not ours at first sight.
 enum Read {
     /// By our own contract.
     Ours,
@@ -143,19 +175,13 @@ fn decide(
     payload_bytes_max: usize,
     format: WireFormat,
 ) -> Result<Read, DecodeError> {
-    let (event, aggregate_id) = (has(fields, "event"), has(fields, "aggregateId"));
-    let ours = match format {
-        WireFormat::Weir => true,
-        WireFormat::Auto => event || aggregate_id,
-        // The schedule's and other services' own events may lie in the same stream, whatever else does.
-        WireFormat::Flat => event && aggregate_id,
-        forced => (event || aggregate_id) && !has_sign(fields, forced),
-    };
-    if ours {
+    let named = has(fields, "event") || has(fields, "aggregateId");
+    let open = matches!(format, WireFormat::Auto | WireFormat::Flat);
+    if named && !open && !has_sign(fields, format) {
         return Ok(Read::Ours);
     }
     // Before anything is parsed.
-    entry_codec::check_bytes(fields, payload_bytes_max)?;
+    entry_codec::check_bytes(fields_bytes(fields), payload_bytes_max)?;
     if format != WireFormat::Auto {
         return Ok(Read::As(format));
     }

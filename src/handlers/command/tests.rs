@@ -47,7 +47,7 @@ fn event(more: &[(&str, &str)]) -> Event {
         .iter()
         .chain(more)
         .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
-        .collect();
+        .collect::<Vec<_>>();
     decode("5-1".parse().unwrap(), fields, 16 * 1024 * 1024).unwrap()
 }
 

@@ -7,7 +7,7 @@ fn event(fields: &[(&str, &str)]) -> Event {
     let fields = fields
         .iter()
         .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
-        .collect();
+        .collect::<Vec<_>>();
     let id = EntryId { ms: 7, seq: 0 };
     wire::read(id, fields, 1_024, WireFormat::Auto).unwrap()
 }

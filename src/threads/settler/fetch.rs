@@ -2,7 +2,7 @@
 
 use super::{FromSettler, Settler};
 use crate::domain::disposition::DeadLetterReason;
-use crate::domain::event::{Body, fields_bytes};
+use crate::domain::event::Body;
 use crate::domain::lanes::Fetched;
 use crate::domain::wire::{self, WireFormat};
 use crate::redis_io::group::RawEntry;
@@ -68,7 +68,7 @@ fn decoded(entry: RawEntry, length_max: usize, format: WireFormat) -> Fetched<Bo
         // It was an event when it was read first: another server answers for the same id.
         Err(malformed) => Fetched {
             id,
-            bytes: fields_bytes(&malformed.fields),
+            bytes: malformed.fields.memory(),
             body: Body::Malformed(malformed.fields),
             verdict: Some(DeadLetterReason::Malformed(malformed.error)),
         },
@@ -84,7 +84,7 @@ mod tests {
     fn what_is_read_again_is_read_in_the_same_format() {
         let entry = || RawEntry {
             id: EntryId { ms: 7, seq: 0 },
-            fields: vec![(b"body".to_vec(), b"text".to_vec())],
+            fields: vec![(b"body".to_vec(), b"text".to_vec())].into(),
         };
         let fetched = decoded(entry(), 1_024, WireFormat::Auto);
         let event = fetched.body.event().expect("an event");

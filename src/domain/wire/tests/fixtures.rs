@@ -98,6 +98,6 @@ fn what_other_producers_write_is_read_by_its_sign_and_by_its_name() {
             assert_eq!(event.into_fields(), fields, "byte for byte");
         }
         let ours = read(ID, fields.clone(), PAYLOAD_MAX, WireFormat::Weir).expect_err("not ours");
-        assert_eq!((ours.fields, ours.error.code()), (fields, "missing"));
+        assert_eq!((ours.fields, ours.error.code()), (fields.into(), "missing"));
     }
 }
