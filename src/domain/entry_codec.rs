@@ -278,10 +278,12 @@ pub(super) fn json_depth(text: &str) -> usize {
         return 0;
     }
     // Nearly every payload has fewer brackets than it may have levels, and counting them takes a fraction of following them.
-    let brackets = text
-        .bytes()
-        .filter(|byte| matches!(byte, b'{' | b'['))
-        .count();
+    // In pieces whose count fits into a byte, so that the processor counts many at a time.
+    let opens = |byte: &u8| u8::from(matches!(byte, b'{' | b'['));
+    let pieces = text.as_bytes().chunks(255);
+    let brackets: usize = pieces
+        .map(|piece| usize::from(piece.iter().map(opens).sum::<u8>()))
+        .sum();
     if brackets <= PAYLOAD_DEPTH_MAX {
         return brackets;
     }

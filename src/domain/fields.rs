@@ -4,6 +4,7 @@
 //! list of them, [`Fields::to_vec`].
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use super::event::Field;
 
@@ -21,14 +22,15 @@ const TOO_LONG: &str = "an entry of four gigabytes";
 /// Where a value stands, so that it need not be looked for again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    start: u32,
+    /// Never 0: a value stands behind its name and its head.
+    start: NonZeroU32,
     end: u32,
 }
 
 impl Place {
     /// Bytes of the value.
     pub(super) fn len(self) -> usize {
-        (self.end - self.start) as usize
+        (self.end - self.start.get()) as usize
     }
 }
 
@@ -105,7 +107,8 @@ impl Fields {
             let (start, end, then) = next(&self.bulk_strings, then)?;
             at = then;
             // At most four gigabytes, see `from_bulk_strings` and `from`.
-            let (start, end) = (u32::try_from(start).ok()?, u32::try_from(end).ok()?);
+            let start = NonZeroU32::new(u32::try_from(start).ok()?)?;
+            let end = u32::try_from(end).ok()?;
             Some((name, Place { start, end }))
         })
     }
@@ -129,7 +132,7 @@ impl Fields {
     /// What stands there; nothing for a place in another entry's fields.
     pub(super) fn at(&self, place: Place) -> &[u8] {
         self.bulk_strings
-            .get(place.start as usize..place.end as usize)
+            .get(place.start.get() as usize..place.end as usize)
             .unwrap_or_default()
     }
 }

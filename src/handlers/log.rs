@@ -13,14 +13,13 @@ pub struct LogHandler;
 
 impl Handler for LogHandler {
     fn handle(&self, event: &Event, call: Call) -> HandlerResult {
-        let correlation_id = event.correlation_id();
         info!(
             target: CONTEXT,
             streamId:% = event.id(),
             event = event.name(),
             aggregateId = event.aggregate_id(),
             attempt = call.attempt,
-            correlationId = correlation_id;
+            correlationId = event.correlation_id();
             "event handled"
         );
         debug!(
@@ -29,7 +28,7 @@ impl Handler for LogHandler {
             payload:serde = event.payload(),
             timestamp = event.timestamp(),
             serviceName = event.service_name(),
-            correlationId = correlation_id;
+            correlationId = event.correlation_id();
             "event payload"
         );
         Ok(())

@@ -2,6 +2,8 @@
 //!
 //! All but the plain XACK after success are scripts that first check that our name lease stands and that we own the entry.
 
+use std::fmt::Write as _;
+
 use redis::Value;
 
 use super::connection::Link;
@@ -82,8 +84,12 @@ pub enum DeadLetterAnswer {
 pub fn acknowledge(link: &mut Link, keys: &Keys, ids: &[EntryId]) -> Result<u64, RedisIoError> {
     let mut command = redis::cmd("XACK");
     command.arg(&keys.stream).arg(&keys.group);
+    let mut text = String::new();
     for id in ids {
-        command.arg(id.to_string());
+        text.clear();
+        // A text takes whatever is written to it.
+        let _ = write!(text, "{id}");
+        command.arg(&text);
     }
     let answer = link.query("XACK", &keys.stream, &command, std::time::Duration::ZERO)?;
     Ok(values::number(&answer).unwrap_or(0))

@@ -12,13 +12,14 @@ mod parked;
 #[cfg(test)]
 mod properties;
 mod queue;
+mod settled;
 mod survey;
 #[cfg(test)]
 mod tests;
 mod turns;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
 use entry::Class;
 pub use entry::{
@@ -29,6 +30,8 @@ pub use leases::UNCONFIRMED;
 pub use outcome::RETRY_WAIT_MAX;
 use parked::Parked;
 pub use parked::{Fetched, LANE_HELD_MAX, PARKED_MAX};
+pub use settled::SETTLED_MEMORY;
+use settled::Settled;
 pub use survey::{BreakerOpen, HeadState, LaneView, RetryView, SURVEY_MAX, Survey};
 
 use super::Millis;
@@ -44,8 +47,13 @@ pub const JOB_BUDGET_US: u64 = 1_000;
 /// Most entries in one job, whatever the mean says.
 pub const JOB_ENTRIES_MAX: usize = 256;
 
-/// Ids settled since the last cursor write that are remembered; after a repair they are acknowledged and not handled again (design).
-pub const SETTLED_MEMORY: usize = 100_000;
+/// A job is worth handing to another thread when it takes at least this long by the same mean, microseconds: a hand-off and the report of
+/// it wake two threads, each in five to fifty. Below it, fewer and larger jobs do more than many workers.
+pub const JOB_WORTH_US: u64 = 100;
+
+/// Maps whose keys producers choose, within [`LaneLimits::max_in_flight`]: seeded at random, so that nobody can prepare keys that meet, and
+/// many times faster than what std takes against a flood of them.
+type Map<K, V> = HashMap<K, V, foldhash::quality::RandomState>;
 
 /// What the lanes are bounded by.
 #[derive(Debug, Clone)]
@@ -136,8 +144,8 @@ struct Lane<T> {
 #[derive(Debug)]
 pub struct Lanes<T> {
     limits: LaneLimits,
-    by_key: HashMap<LaneKey, Lane<T>>,
-    held: HashMap<EntryId, Held>,
+    by_key: Map<LaneKey, Lane<T>>,
+    held: Map<EntryId, Held>,
     bytes: usize,
     held_back: usize,
     waiting: usize,
@@ -151,7 +159,7 @@ pub struct Lanes<T> {
     /// Parked entries that have gone from the stream, to be reported.
     lost_to_trimming: Vec<EntryId>,
     /// Entries in an order to release, until it is answered: one that turns out to be trimmed is in nobody else's hands.
-    releasing: HashMap<EntryId, Entry<T>>,
+    releasing: Map<EntryId, Entry<T>>,
     /// Lanes whose head may run at once.
     ready: VecDeque<LaneKey>,
     /// Lanes whose head needs its count written first.
@@ -175,7 +183,7 @@ pub struct Lanes<T> {
     mean_call_us: Option<u64>,
     /// Calls that failed and whose entry is to be called again.
     retried: u64,
-    settled: BTreeSet<EntryId>,
+    settled: Settled,
     breaker: Breaker,
     /// The lane whose call finds out whether the target is back.
     probe: Option<LaneKey>,
@@ -195,8 +203,8 @@ impl<T> Lanes<T> {
         );
         Self {
             limits,
-            by_key: HashMap::new(),
-            held: HashMap::new(),
+            by_key: Map::default(),
+            held: Map::default(),
             bytes: 0,
             held_back: 0,
             waiting: 0,
@@ -205,7 +213,7 @@ impl<T> Lanes<T> {
             fetching: 0,
             hungry: VecDeque::new(),
             lost_to_trimming: Vec::new(),
-            releasing: HashMap::new(),
+            releasing: Map::default(),
             ready: VecDeque::new(),
             to_count: VecDeque::new(),
             redelivered: VecDeque::new(),
@@ -220,7 +228,7 @@ impl<T> Lanes<T> {
             flow,
             mean_call_us: None,
             retried: 0,
-            settled: BTreeSet::new(),
+            settled: Settled::default(),
             breaker: Breaker::default(),
             probe: None,
             probe_alarm: None,
@@ -269,7 +277,7 @@ impl<T> Lanes<T> {
                 .map_or(renewal, |planned| planned.min(renewal)),
         );
         self.held.insert(id, held);
-        if self.settled.contains(&id) {
+        if self.settled.contains(id) {
             self.orders.push(Order::Acknowledge(vec![id]));
             return;
         }
@@ -343,7 +351,7 @@ impl<T> Lanes<T> {
         self.flow.finished(now, ids.len());
         for id in ids {
             let remembered = self.held.get(id).is_some_and(|held| !held.moved);
-            if remembered && self.settled.len() < SETTLED_MEMORY {
+            if remembered {
                 self.settled.insert(*id);
             }
         }
@@ -373,7 +381,7 @@ impl<T> Lanes<T> {
 
     /// The cursor was written: a repair delivers again from there on, so what was settled below it cannot come back.
     pub fn cursor_written(&mut self, cursor: EntryId) {
-        self.settled = self.settled.split_off(&cursor);
+        self.settled.forget_below(cursor);
     }
 
     /// The stream is a new one: old ids mean nothing in it.

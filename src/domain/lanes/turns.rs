@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use super::leases::is_fresh;
 use super::{
-    Class, Entry, Held, JOB_BUDGET_US, JOB_ENTRIES_MAX, Job, Lane, LaneKey, Lanes, Order, Place,
-    Run, Stand,
+    Class, Entry, Held, JOB_BUDGET_US, JOB_ENTRIES_MAX, JOB_WORTH_US, Job, Lane, LaneKey, Lanes,
+    Order, Place, Run, Stand,
 };
 use crate::domain::Millis;
 use crate::domain::entry_id::EntryId;
@@ -76,10 +76,12 @@ impl<T> Lanes<T> {
         let Some(mean) = self.mean_call_us else {
             return 1;
         };
-        let budget = usize::try_from(JOB_BUDGET_US / mean.max(1)).unwrap_or(JOB_ENTRIES_MAX);
-        budget
-            .clamp(1, JOB_ENTRIES_MAX)
-            .min(self.waiting.div_ceil(idle.max(1)).max(1))
+        let entries = |us: u64| usize::try_from(us / mean.max(1)).unwrap_or(JOB_ENTRIES_MAX);
+        let share = self.waiting.div_ceil(idle.max(1));
+        entries(JOB_BUDGET_US)
+            .min(JOB_ENTRIES_MAX)
+            .min(share.max(entries(JOB_WORTH_US)))
+            .max(1)
     }
 
     /// A lane whose head can probably run. The two kinds take turns, so that neither starves.

@@ -68,7 +68,11 @@ impl Settler {
             }
             let ids: Vec<EntryId> = self.todo.acknowledgements.drain(..chunk).collect();
             let todo = &mut self.todo.unhandled;
-            let unhandled = ids.iter().filter(|id| todo.remove(id)).count() as u64;
+            let unhandled = if todo.is_empty() {
+                0
+            } else {
+                ids.iter().filter(|id| todo.remove(id)).count() as u64
+            };
             let handled = ids.len() as u64 - unhandled;
             let metrics = self.parts.board.metrics();
             metrics.handled.add(handled);

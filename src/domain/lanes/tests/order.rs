@@ -102,8 +102,16 @@ fn a_job_is_as_long_as_the_mean_of_recent_calls_allows() {
         (true, Some(100), 1, 300, 10),
         (true, Some(0), 1, 300, JOB_ENTRIES_MAX),
         (true, Some(1), 1, 8, 8),
-        (true, Some(1), 4, 8, 2),
-        (true, Some(1), 4, 9, 3),
+        // Shared where the share is worth a thread.
+        (true, Some(1), 4, 8, 8),
+        (true, Some(1), 4, 300, 100),
+        (true, Some(1), 2, 300, 150),
+        (true, Some(10), 4, 40, 10),
+        (true, Some(10), 4, 44, 11),
+        (true, Some(10), 4, 20, 10),
+        (true, Some(60), 4, 8, 2),
+        (true, Some(60), 4, 9, 3),
+        (true, Some(200), 4, 40, 5),
     ] {
         let mut lanes = Lanes::new(LaneLimits { batch, ..limits() });
         lanes.mean_call_us = mean;
