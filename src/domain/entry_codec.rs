@@ -4,14 +4,12 @@
 //! Limits are the contract's ("Events on the stream"); each refusal names field, rule and observed length, never content.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::OnceLock;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::entry_id::EntryId;
 use super::event::{Event, Places};
 use super::fields::{Fields, Place};
+use super::headers;
 use super::retried;
 
 /// Longest `event`, bytes.
@@ -231,7 +229,7 @@ fn check(fields: &Fields, found: &Found, payload_bytes_max: usize) -> Result<(),
     }
     match places.headers.map(value) {
         // An empty value is what producers write that have none.
-        Some(text) if !text.is_empty() => check_headers(utf8("headers", text)?),
+        Some(text) if !text.is_empty() => headers::check(utf8("headers", text)?),
         _ => Ok(()),
     }
 }
@@ -302,78 +300,6 @@ pub(super) fn json_depth(text: &str) -> usize {
         }
     }
     deepest
-}
-
-/// Whether the headers keep to the rules, without a copy of any.
-fn check_headers(text: &str) -> Result<(), DecodeError> {
-    let fail = |rule, observed| Err(DecodeError::new("headers", rule, observed));
-    let (mut count, mut longest) = (0, 0);
-    let read = for_each_pair(text, |Length(name), Length(value)| {
-        count += 1;
-        longest = longest.max(name).max(value);
-    });
-    if read.is_err() {
-        fail(Rule::NotAnObjectOfStrings, None)
-    } else if count > HEADERS_MAX {
-        fail(Rule::TooMany(HEADERS_MAX), Some(count))
-    } else if longest > HEADER_BYTES_MAX {
-        fail(Rule::TooLong(HEADER_BYTES_MAX), Some(longest))
-    } else {
-        Ok(())
-    }
-}
-
-/// The headers in a text that was checked, in its own order; none in any other.
-pub(super) fn headers(text: &str) -> Vec<(String, String)> {
-    let mut pairs = Vec::new();
-    let read = for_each_pair(text, |name, value| pairs.push((name, value)));
-    read.map_or_else(|_| Vec::new(), |()| pairs)
-}
-
-/// Takes a JSON object of strings apart.
-fn for_each_pair<'a, T: Deserialize<'a>>(
-    text: &'a str,
-    visit: impl FnMut(T, T),
-) -> Result<(), serde_json::Error> {
-    struct Pairs<T, F>(F, PhantomData<T>);
-    impl<'de, T: Deserialize<'de>, F: FnMut(T, T)> Visitor<'de> for Pairs<T, F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object of strings")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some((name, value)) = map.next_entry()? {
-                (self.0)(name, value);
-            }
-            Ok(())
-        }
-    }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    (&mut deserializer).deserialize_map(Pairs(visit, PhantomData))?;
-    deserializer.end()
-}
-
-/// How many bytes a JSON string has.
-struct Length(usize);
-
-impl<'de> Deserialize<'de> for Length {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Length;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Length, E> {
-                Ok(Length(text.len()))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
 }
 
 #[cfg(test)]

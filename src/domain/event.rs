@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::correlation;
-use super::entry_codec;
 use super::entry_id::EntryId;
 use super::fields::{Fields, Place};
+use super::headers;
 
 /// One field of an entry, exactly as Redis holds it.
 pub type Field = (Vec<u8>, Vec<u8>);
@@ -95,7 +95,7 @@ impl Event {
     pub fn headers(&self) -> &[(String, String)] {
         self.headers.get_or_init(|| {
             let text = self.text(self.places.headers);
-            text.map(entry_codec::headers).unwrap_or_default()
+            text.map(headers::pairs).unwrap_or_default()
         })
     }
 

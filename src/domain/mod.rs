@@ -17,6 +17,7 @@ pub mod event_json;
 pub mod event_line;
 pub mod fields;
 pub mod globs;
+mod headers;
 pub mod health;
 mod json_members;
 pub mod lanes;

@@ -1,30 +1,15 @@
 //! One connection of one thread: made when needed, dropped at the first doubt, never shared and never reused after a failure.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{
-    Client, ClientTlsConfig, Cmd, Connection, ConnectionAddr, IntoConnectionInfo,
-    RedisConnectionInfo, TlsCertificates, Value, io::tcp::TcpSettings,
-};
-use socket2::TcpKeepalive;
-use zeroize::Zeroizing;
+use redis::{Cmd, Value};
 
 use super::errors::{ErrorClass, RedisIoError};
 use super::group::RawEntry;
-use super::socket::{Socket, TcpRules, Tls};
-use super::values;
-use crate::config::settings::{PasswordSource, RedisAddress, RedisSettings};
+use super::wire::Wire;
+use crate::config::settings::RedisSettings;
 use crate::runtime::metrics::{self, Metrics};
-
-/// A peer that stops acknowledging our bytes is given up after this long (measured: found in 5.5 s with 5 s).
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Keepalive: first probe after this silence, then one every [`KEEPALIVE_INTERVAL`], given up after [`KEEPALIVE_PROBES`].
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
-const KEEPALIVE_PROBES: u32 = 3;
 
 /// A connection unused for this long is proved by PING before the next command: servers and proxies close idle ones.
 const PROVE_AFTER: Duration = Duration::from_secs(30);
@@ -45,7 +30,7 @@ pub struct Link {
     generation: u64,
     /// Where reconnects and times are counted, if anywhere.
     meter: Option<(Arc<Metrics>, metrics::Connection)>,
-    /// Connects by [`Socket`].
+    /// Connects by [`Wire::own`].
     reads_entries: bool,
 }
 
@@ -56,14 +41,6 @@ struct Open {
     /// The server's id of this connection, for CLIENT UNBLOCK; `None` when CLIENT ID is not permitted.
     client_id: Option<i64>,
     used: Instant,
-}
-
-/// Who brings the bytes.
-enum Wire {
-    /// The crate.
-    Crate(Connection),
-    /// We, for entries.
-    Own(Socket),
 }
 
 /// What became of one command of a pipeline.
@@ -173,16 +150,8 @@ impl Link {
         self.ensure()?;
         let reply_timeout = self.settings.reply_timeout + block;
         let open = self.open_connection(operation, key)?;
-        let result =
-            send(open, &command.get_packed_command(), reply_timeout).and_then(|()| match &mut open
-                .wire
-            {
-                Wire::Own(socket) => socket.receive_entries(),
-                Wire::Crate(connection) => connection
-                    .recv_response()
-                    .and_then(Value::extract_error)
-                    .map(values::entries_of_one_stream),
-            });
+        let result = send(open, &command.get_packed_command(), reply_timeout)
+            .and_then(|()| open.wire.receive_entries());
         self.finish(operation, key, result)?
             .ok_or_else(|| RedisIoError::unexpected(operation, key))
     }
@@ -357,13 +326,11 @@ impl Link {
             error
         };
         let wire = if self.reads_entries {
-            Wire::Own(self.socket(fail)?)
+            Wire::own(&self.settings)
         } else {
-            let connection = self
-                .client()?
-                .get_connection_with_timeout(self.settings.connect_timeout);
-            Wire::Crate(connection.map_err(|error| fail(&error))?)
+            Wire::of_the_crate(&self.settings)
         };
+        let wire = wire.map_err(|error| error.sorted(&fail))?;
         let mut open = Open {
             wire,
             timeout: None,
@@ -386,146 +353,17 @@ impl Link {
         }
         Ok(open)
     }
-
-    /// As [`Link::client`], for the connection whose bytes we read.
-    fn socket(
-        &self,
-        fail: impl Fn(&redis::RedisError) -> RedisIoError,
-    ) -> Result<Socket, RedisIoError> {
-        let settings = &self.settings;
-        let password = match &settings.password {
-            PasswordSource::None => None,
-            PasswordSource::Value(password) => Some(password.clone()),
-            PasswordSource::File(path) => Some(read_password(path)?),
-        };
-        let tls = match &settings.tls {
-            None => None,
-            Some(tls) => Some(Tls {
-                authorities: tls.ca_file.as_deref().map(read_file).transpose()?,
-                client: match &tls.client {
-                    Some((certificate, key)) => Some((read_file(certificate)?, read_file(key)?)),
-                    None => None,
-                },
-            }),
-        };
-        let keepalive = keepalive();
-        let rules = TcpRules {
-            keepalive: &keepalive,
-            user_timeout: TCP_USER_TIMEOUT,
-        };
-        let password = password.as_ref().map(|password| password.as_str());
-        Socket::connect(settings, tls.as_ref(), password, &rules).map_err(|error| fail(&error))
-    }
-
-    /// Password and certificate files are read at each call, so that rotated ones are picked up.
-    fn client(&self) -> Result<Client, RedisIoError> {
-        let settings = &self.settings;
-        let target = settings.address.to_string();
-        let fail = |error: &redis::RedisError| RedisIoError::new("connect", &target, error);
-        let address = match &settings.address {
-            RedisAddress::Unix(path) => ConnectionAddr::Unix(path.clone()),
-            RedisAddress::Tcp { host, port } if settings.tls.is_some() => ConnectionAddr::TcpTls {
-                host: host.clone(),
-                port: *port,
-                insecure: false,
-                tls_params: None,
-            },
-            RedisAddress::Tcp { host, port } => ConnectionAddr::Tcp(host.clone(), *port),
-        };
-        let mut redis = RedisConnectionInfo::default()
-            .set_db(i64::from(settings.db))
-            .set_skip_set_lib_name();
-        if let Some(user) = &settings.user {
-            redis = redis.set_username(user);
-        }
-        match &settings.password {
-            PasswordSource::None => {}
-            PasswordSource::Value(password) => redis = redis.set_password(password.as_str()),
-            PasswordSource::File(path) => redis = redis.set_password(read_password(path)?.as_str()),
-        }
-        let info = address
-            .into_connection_info()
-            .map_err(|error| fail(&error))?
-            .set_tcp_settings(tcp_settings())
-            .set_redis_settings(redis);
-        match &settings.tls {
-            None => Client::open(info),
-            Some(tls) => {
-                let root_cert = tls.ca_file.as_deref().map(read_file).transpose()?;
-                let client_tls = match &tls.client {
-                    Some((cert, key)) => Some(ClientTlsConfig {
-                        client_cert: read_file(cert)?,
-                        client_key: read_file(key)?,
-                    }),
-                    None => None,
-                };
-                Client::build_with_tls(
-                    info,
-                    TlsCertificates {
-                        client_tls,
-                        root_cert,
-                    },
-                )
-            }
-        }
-        .map_err(|error| fail(&error))
-    }
-}
-
-fn read_password(path: &std::path::Path) -> Result<Zeroizing<String>, RedisIoError> {
-    let mut text = Zeroizing::new(
-        fs::read_to_string(path).map_err(|error| RedisIoError::local_file(path, &error))?,
-    );
-    // Editors and `echo` end a file with a newline that is no part of the password.
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    Ok(text)
-}
-
-fn read_file(path: &std::path::Path) -> Result<Vec<u8>, RedisIoError> {
-    fs::read(path).map_err(|error| RedisIoError::local_file(path, &error))
-}
-
-fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_PROBES)
-}
-
-fn tcp_settings() -> TcpSettings {
-    TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive())
-        .set_user_timeout(TCP_USER_TIMEOUT)
 }
 
 fn send(open: &mut Open, packed: &[u8], reply_timeout: Duration) -> redis::RedisResult<()> {
     if open.timeout != Some(reply_timeout) {
-        // Of two that must both be set; one that fails leaves the connection to be dropped.
-        match &open.wire {
-            Wire::Crate(connection) => {
-                connection.set_read_timeout(Some(reply_timeout))?;
-                connection.set_write_timeout(Some(reply_timeout))?;
-            }
-            Wire::Own(socket) => socket.set_timeout(reply_timeout)?,
-        }
+        open.wire.set_timeout(reply_timeout)?;
         open.timeout = Some(reply_timeout);
     }
     open.used = Instant::now();
-    match &mut open.wire {
-        Wire::Crate(connection) => connection.send_packed_command(packed),
-        Wire::Own(socket) => socket.send(packed),
-    }
+    open.wire.send(packed)
 }
 
 fn receive(open: &mut Open) -> redis::RedisResult<Value> {
-    match &mut open.wire {
-        Wire::Crate(connection) => connection.recv_response(),
-        Wire::Own(socket) => socket.receive(),
-    }
+    open.wire.receive()
 }

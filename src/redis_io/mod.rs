@@ -20,3 +20,4 @@ mod socket;
 mod timed;
 pub mod trim;
 mod values;
+mod wire;

@@ -1,7 +1,7 @@
 //! The reader's own connection: the crate's commands and errors, its TLS, user and timeouts, but its bytes are read here, so that the
 //! entries of a read become ours without a value, a map and an allocation for each of their fields.
 //!
-//! Used by [`super::connection`] for the one link that reads the stream. Any failure ends it; it is never used again.
+//! Used by [`super::wire`] for the one link that reads the stream. Any failure ends it; it is never used again.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use socket2::{SockRef, TcpKeepalive};
+use zeroize::Zeroizing;
 
 use super::group::RawEntry;
 use super::resp::{NotAReply, Scan};
@@ -35,7 +36,7 @@ pub(super) struct Tls {
     /// PEM of the authorities; the public ones when there is none.
     pub(super) authorities: Option<Vec<u8>>,
     /// PEM of our certificate and key.
-    pub(super) client: Option<(Vec<u8>, Vec<u8>)>,
+    pub(super) client: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
 }
 
 /// What the kernel is asked for on a TCP connection.
