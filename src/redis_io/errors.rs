@@ -176,6 +176,8 @@ fn classify(error: &RedisError) -> ErrorClass {
     let detail = error.detail().unwrap_or_default();
     match error.code() {
         Some("ERR") if detail.contains("max number of clients") => ErrorClass::Wait,
+        // What a server that wants a password says to a long command, and hangs up: "Protocol error: unauthenticated multibulk length".
+        Some("ERR") if detail.contains("unauthenticated") => ErrorClass::Credentials,
         // XGROUP and XINFO say so without a code of its own.
         Some("ERR")
             if detail.contains("requires the key to exist") || detail.contains("no such key") =>
@@ -275,6 +277,10 @@ mod tests {
                 ErrorClass::Credentials,
             ),
             ("NOAUTH Authentication required.", ErrorClass::Credentials),
+            (
+                "ERR Protocol error: unauthenticated multibulk length",
+                ErrorClass::Credentials,
+            ),
             (
                 "NOPERM this user has no permissions to run the 'xadd' command",
                 ErrorClass::Permission,

@@ -59,3 +59,4 @@ mod tools;
 mod trigger;
 mod trim;
 mod webhook;
+mod wires;
