@@ -8,8 +8,8 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{Level, Log, Metadata, Record};
 
-/// Lines that may wait: more than 40 ms of one line per event at 150,000 events a second, the most one process handles. Costs
-/// 400 KiB once.
+/// Lines that may wait: more than 40 ms of one line per event at 150,000 events a second, the most one process handles. They take memory
+/// only while they wait.
 pub(super) const QUEUE_LINES_MAX: usize = 8192;
 
 /// Bytes that may wait in those lines: room for the longest payload lines, and all that a stuck standard output may cost.
@@ -31,7 +31,7 @@ pub(super) enum Item {
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     items: Sender<Item>,
-    bytes: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     dropped: &'static AtomicU64,
 }
 
@@ -40,14 +40,40 @@ pub(super) struct Queue {
 pub(super) struct Items {
     /// What waits.
     pub(super) receiver: Receiver<Item>,
-    bytes: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     dropped: &'static AtomicU64,
+}
+
+/// What is in the queue.
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Waiting {
+    /// One line more; `false` when that is too much.
+    fn put(&self, bytes: usize) -> bool {
+        let lines = self.lines.fetch_add(1, Ordering::Relaxed);
+        let held = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = lines < QUEUE_LINES_MAX && held + bytes <= QUEUE_BYTES_MAX;
+        if !fits {
+            self.take(bytes);
+        }
+        fits
+    }
+
+    /// One line less.
+    fn take(&self, bytes: usize) {
+        self.lines.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Items {
     /// To be called for each line taken out.
     pub(super) fn taken(&self, line: &str) {
-        self.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+        self.waiting.take(line.len());
     }
 
     /// Lines dropped so far.
@@ -63,16 +89,21 @@ impl Items {
 
 impl Queue {
     pub(super) fn new(dropped: &'static AtomicU64) -> (Self, Items) {
-        let (items, receiver) = bounded(QUEUE_LINES_MAX);
-        let bytes = Arc::new(AtomicUsize::new(0));
+        // A bounded channel makes all its places at once and touches each: 320 KiB that nearly nobody needs.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "`Waiting` bounds it, for everybody who puts in"
+        )]
+        let (items, receiver) = crossbeam_channel::unbounded();
+        let waiting = Arc::new(Waiting::default());
         let queue = Self {
             items,
-            bytes: Arc::clone(&bytes),
+            waiting: Arc::clone(&waiting),
             dropped,
         };
         let items = Items {
             receiver,
-            bytes,
+            waiting,
             dropped,
         };
         (queue, items)
@@ -81,11 +112,10 @@ impl Queue {
     /// Puts a line in, or drops and counts it.
     fn put(&self, level: Level, line: String) {
         let length = line.len();
-        let waiting = self.bytes.fetch_add(length, Ordering::Relaxed);
-        if waiting + length > QUEUE_BYTES_MAX
-            || self.items.try_send(Item::Line(level, line)).is_err()
-        {
-            self.bytes.fetch_sub(length, Ordering::Relaxed);
+        if !self.waiting.put(length) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        } else if self.items.send(Item::Line(level, line)).is_err() {
+            self.waiting.take(length);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -93,10 +123,7 @@ impl Queue {
     /// Waits until what was put in before is written, at most until `deadline`.
     pub(super) fn flush(&self, deadline: Instant) -> bool {
         let (done, written) = bounded(1);
-        self.items
-            .send_deadline(Item::Flush(done), deadline)
-            .is_ok()
-            && written.recv_deadline(deadline).is_ok()
+        self.items.send(Item::Flush(done)).is_ok() && written.recv_deadline(deadline).is_ok()
     }
 }
 
