@@ -24,10 +24,14 @@ use survey::{Ask, LastSurvey};
 
 const CONTEXT: &str = "dispatcher";
 
-/// A sign of life at least this often.
+/// A sign of life at least this often, unless it rests.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 
-/// Silence beyond this is a stall: the dispatcher never waits for anybody.
+/// Once nothing has come for [`BEAT_EVERY`] it rests: the wait is as long as nothing is due, up to this, and the sign of life before it
+/// says so.
+const REST_MAX: Duration = Duration::from_secs(10);
+
+/// Silence beyond what was told is a stall: the dispatcher never waits for anybody.
 const STALL_AFTER: Duration = Duration::from_secs(5);
 
 /// Pause before a full channel is tried again.
@@ -86,6 +90,8 @@ struct Dispatcher {
     generation: Option<u64>,
     draining: bool,
     last_beat: Millis,
+    /// Nothing came in the last wait.
+    resting: bool,
     breaker_open: bool,
     blocking: bool,
     blocking_told: Option<Millis>,
@@ -108,6 +114,7 @@ pub fn run(parts: DispatcherParts) -> Result<(), ThreadError> {
         generation: None,
         draining: false,
         last_beat: 0,
+        resting: false,
         breaker_open: false,
         blocking: false,
         blocking_told: None,
@@ -144,19 +151,33 @@ impl Dispatcher {
     /// Waits for a message or the next deadline, then takes in what else is there, up to a bound.
     fn take_in(&mut self) -> Result<(), ThreadError> {
         let now = clock::now();
-        let mut wait = self.lanes.next_deadline().map_or(BEAT_EVERY, |due| {
-            Duration::from_millis(due.saturating_sub(now))
+        let mut wait = self.lanes.next_deadline().map_or(REST_MAX, |due| {
+            Duration::from_millis(due.saturating_sub(now)).min(REST_MAX)
         });
         if !self.backlog.is_empty() {
             wait = FULL_PAUSE;
         }
+        if self.resting {
+            self.beat(wait);
+        } else {
+            wait = wait.min(BEAT_EVERY);
+        }
         // Redis answers come first: they free places. A closed reader is normal while draining.
         let from_reader = self.parts.from_reader.clone();
         select! {
-            recv(self.parts.from_settler) -> message => self.on_settler(message.map_err(|_| "the settler has gone")?),
-            recv(self.parts.reports) -> report => self.on_worker(report.map_err(|_| "the workers have gone")?),
+            recv(self.parts.from_settler) -> message => {
+                self.wake_up();
+                self.on_settler(message.map_err(|_| "the settler has gone")?);
+            }
+            recv(self.parts.reports) -> report => {
+                self.wake_up();
+                self.on_worker(report.map_err(|_| "the workers have gone")?);
+            }
             recv(from_reader) -> message => match message {
-                Ok(message) => self.on_reader(message),
+                Ok(message) => {
+                    self.wake_up();
+                    self.on_reader(message);
+                }
                 Err(_) => self.parts.from_reader = never(),
             },
             recv(self.parts.control) -> message => match message {
@@ -164,7 +185,7 @@ impl Dispatcher {
                 Ok(Control::Ask(ask)) => self.on_ask(ask),
                 Err(_) => self.parts.control = never(),
             },
-            default(wait.min(BEAT_EVERY)) => {}
+            default(wait) => self.resting = true,
         }
         for _ in 0..MESSAGES_MAX {
             if let Ok(message) = self.parts.from_settler.try_recv() {
@@ -301,12 +322,7 @@ impl Dispatcher {
         }
         if now >= self.last_beat + 100 {
             self.last_beat = now;
-            self.parts.board.beat(
-                Loop::Dispatcher,
-                Activity::Working,
-                None,
-                clock::millis(STALL_AFTER),
-            );
+            self.beat(Duration::ZERO);
             self.parts.board.update(|observed| {
                 observed.held = held;
                 observed.parked = parked;
@@ -318,6 +334,20 @@ impl Dispatcher {
 }
 
 impl Dispatcher {
+    /// A sign of life; the next may be later by so much.
+    fn beat(&self, rest: Duration) {
+        let limit = clock::millis(STALL_AFTER + rest);
+        let board = &self.parts.board;
+        board.beat(Loop::Dispatcher, Activity::Working, None, limit);
+    }
+
+    /// The rest is over: from now on the work is judged that there is.
+    fn wake_up(&mut self) {
+        if std::mem::take(&mut self.resting) {
+            self.beat(Duration::ZERO);
+        }
+    }
+
     /// Says which aggregates fill all places, when they begin to, and not again within the same minute.
     fn report_blocking(&mut self, now: Millis, blocking: bool) {
         let before = std::mem::replace(&mut self.blocking, blocking);

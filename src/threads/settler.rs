@@ -43,8 +43,8 @@ const CURSOR_EVERY: Duration = Duration::from_secs(1);
 /// While draining nothing waits longer than this, whatever the backoff says.
 const DRAIN_PAUSE: Duration = Duration::from_millis(200);
 
-/// A sign of life at least this often.
-const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// A longer wait is a rest: its end is told with the sign of life before it.
+const REST_FROM: Duration = Duration::from_secs(1);
 
 /// What the settler tells the dispatcher.
 #[derive(Debug)]
@@ -178,10 +178,7 @@ impl Settler {
                 match self.work() {
                     Ok(()) => {
                         self.pauses.succeeded();
-                        match self.refusal {
-                            Some(reason) => self.beat(Activity::WaitingForRedis, Some(reason)),
-                            None => self.beat(Activity::Working, None),
-                        }
+                        self.beat_at_work(self.wait());
                     }
                     Err(Halt::NameLost) => self.name_lost()?,
                     Err(Halt::Redis(failure)) => self.recover(&failure)?,
@@ -208,7 +205,13 @@ impl Settler {
             return;
         }
         match self.parts.orders.recv_timeout(wait) {
-            Ok(order) => self.take(order),
+            Ok(order) => {
+                if wait > REST_FROM {
+                    // The rest is over: from now on the work is judged that there is.
+                    self.beat_at_work(Duration::ZERO);
+                }
+                self.take(order);
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 self.closing = true;
@@ -223,7 +226,7 @@ impl Settler {
     fn wait(&self) -> Duration {
         let now = clock::now();
         if self.not_before > now {
-            return Duration::from_millis(self.not_before - now).min(BEAT_EVERY);
+            return Duration::from_millis(self.not_before - now).min(REST_FROM);
         }
         if self.membership.is_none()
             || !self.todo.renewals.is_empty()
@@ -231,8 +234,7 @@ impl Settler {
         {
             return Duration::ZERO;
         }
-        let mut due =
-            (self.last_stay + clock::millis(LEASE_RENEWAL)).min(now + clock::millis(BEAT_EVERY));
+        let mut due = self.last_stay + clock::millis(LEASE_RENEWAL);
         let todo = &self.todo;
         if !todo.acknowledgements.is_empty()
             || !todo.gone.is_empty()
@@ -465,9 +467,23 @@ impl Settler {
         }
     }
 
+    /// A sign of life after a round that went well, or with what a person must mend.
+    fn beat_at_work(&self, rest: Duration) {
+        match self.refusal {
+            Some(reason) => self.beat_before(rest, Activity::WaitingForRedis, Some(reason)),
+            None => self.beat_before(rest, Activity::Working, None),
+        }
+    }
+
     fn beat(&self, activity: Activity, reason: Option<Reason>) {
+        self.beat_before(Duration::ZERO, activity, reason);
+    }
+
+    /// A sign of life; the next is due after `rest` and what a round may take.
+    fn beat_before(&self, rest: Duration, activity: Activity, reason: Option<Reason>) {
         let redis = &self.parts.settings.redis;
-        let limit = clock::millis(BEAT_EVERY + redis.reply_timeout * 2 + Duration::from_secs(2));
+        let round = redis.reply_timeout * 2 + Duration::from_secs(2);
+        let limit = clock::millis(rest.max(REST_FROM) + round);
         self.parts
             .board
             .beat(Loop::Settler, activity, reason, limit);

@@ -372,3 +372,46 @@ fn an_aggregate_that_keeps_failing_holds_back_nobody_else_and_comes_back_in_orde
         assert!(matches!(report.ending, Ending::Returned), "{report}");
     }
 }
+
+#[test]
+fn at_rest_it_says_for_how_long_and_the_first_message_ends_that() {
+    let (to_dispatcher, from_reader) = bounded(1);
+    let (_reports, from_workers) = bounded(1);
+    let (_settler, from_settler) = bounded(1);
+    let (_control, control) = bounded(1);
+    let (jobs, _jobs) = bounded(WORKERS);
+    let (permits, _permits) = bounded(1);
+    let (orders, _orders) = bounded(1);
+    let board = Board::default();
+    let parts = DispatcherParts {
+        from_reader,
+        reports: from_workers,
+        from_settler,
+        control,
+        jobs,
+        permits,
+        orders,
+        limits: limits(10),
+        board: board.clone(),
+    };
+    let (reports, _ends) = bounded::<EndReport>(1);
+    spawn("dispatcher", reports, move || run(parts)).unwrap();
+    let wait_for = |limit: Duration, busy: bool| {
+        let wanted = clock::millis(limit);
+        for _ in 0..1_000 {
+            if busy {
+                let _ = to_dispatcher.try_send(FromReader::Started);
+            }
+            let state = board.snapshot().loops.get(&Loop::Dispatcher).copied();
+            if state.is_some_and(|state| state.limit == wanted) {
+                return true;
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        false
+    };
+    let resting = STALL_AFTER + REST_MAX;
+    assert!(wait_for(resting, false), "nothing comes");
+    assert!(wait_for(STALL_AFTER, true), "it is judged as at work");
+    assert!(wait_for(resting, false), "nothing comes any more");
+}
