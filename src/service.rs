@@ -27,6 +27,7 @@ use crate::http::gate::{GateHandle, Reserved};
 use crate::http::route;
 use crate::redis_io::connection;
 use crate::redis_io::keys::Keys;
+use crate::runtime::bell::Bell;
 use crate::runtime::board::Board;
 use crate::runtime::calls::Calls as RunningCalls;
 use crate::runtime::clock;
@@ -38,7 +39,7 @@ use crate::runtime::thread::{EndReport, ThreadError, chain};
 use crate::threads::dispatcher::survey::{DispatcherLine, dispatcher_line};
 use crate::threads::monitor::{self, MonitorParts};
 use crate::threads::notifier::{self, Notifier};
-use crate::threads::shared::ReaderLine;
+use crate::threads::shared::{GroupMemory, ReaderLine};
 use crate::threads::signals::{self, SignalEvent};
 use crate::threads::start::{Reached, reach_redis};
 use calls::{Calls, tend};
@@ -52,9 +53,6 @@ const CONTEXT: &str = "main";
 
 /// The words for a start that failed.
 const NOT_STARTED: &str = "service could not be started";
-
-/// While starting, main looks this often whether the group is joined.
-const START_POLL: Duration = Duration::from_millis(20);
 
 /// Main looks around every [`supervisor::IDLE_WAIT`]; after so long without that something holds it up.
 const MAIN_STALL_AFTER: Duration = Duration::from_secs(15);
@@ -192,6 +190,7 @@ fn run_logged(
                 board,
                 supervisor,
                 notifier: notifier.clone(),
+                line: ReaderLine::default(),
                 started,
             };
             begun.serve(reserved, &signals_rx)
@@ -223,6 +222,7 @@ struct Begun {
     board: Board,
     supervisor: Supervisor,
     notifier: Notifier,
+    line: ReaderLine,
     started: Millis,
 }
 
@@ -234,7 +234,7 @@ impl Begun {
             &settings.consumer.stream,
             &settings.consumer.group,
         ));
-        match reach_redis(&settings, &keys, signals, &self.notifier) {
+        match reach_redis(&settings, &keys, &self.line, signals, &self.notifier) {
             Reached::Stopped => ExitStatus::Success,
             Reached::GivenUp(status) => status,
             Reached::Ready => match Running::start(self, keys, reserved) {
@@ -266,6 +266,7 @@ struct Running {
     stop_monitor: ShutdownTrigger,
     dispatcher: DispatcherLine,
     under_way: RunningCalls,
+    memory: GroupMemory,
     gate: GateHandle,
     address: SocketAddr,
     started: Millis,
@@ -280,6 +281,7 @@ impl Running {
             board,
             mut supervisor,
             notifier,
+            line,
             started,
         } = begun;
         notifier.tell(Life::Joining);
@@ -292,13 +294,14 @@ impl Running {
         let (stop_reading, reading) = shutdown_pair();
         let (stop_writing, writing) = shutdown_pair();
         let (stop_monitor, monitoring) = shutdown_pair();
-        let line = ReaderLine::default();
+        let (memory, due_soon) = (GroupMemory::default(), Bell::default());
 
         let monitor = MonitorParts {
             settings: Arc::clone(&settings),
             keys: Arc::clone(&keys),
             board: board.clone(),
             line: line.clone(),
+            due_soon: due_soon.clone(),
             stop_reading: reading.clone(),
             stop: monitoring,
         };
@@ -306,7 +309,14 @@ impl Running {
             let parts = monitor.clone();
             move || monitor::run(parts)
         })?;
-        let publish_queue = start_publishing(&settings, &keys, &board, &mut supervisor, &writing)?;
+        let publish_queue = start_publishing(
+            &settings,
+            &keys,
+            &board,
+            &mut supervisor,
+            &due_soon,
+            &writing,
+        )?;
         let (dispatcher, control) = dispatcher_line();
         let under_way = RunningCalls::new(settings.delivery.workers);
         let ways = Ways {
@@ -328,6 +338,7 @@ impl Running {
             control,
             calls: under_way.clone(),
             line,
+            memory: memory.clone(),
         };
         start_consuming(
             &settings,
@@ -350,6 +361,7 @@ impl Running {
             stop_monitor,
             dispatcher,
             under_way,
+            memory,
             gate,
             address,
             started,
@@ -364,13 +376,10 @@ impl Running {
             let limit = clock::millis(MAIN_STALL_AFTER);
             self.board.beat(Loop::Main, Activity::Working, None, limit);
             self.announce();
-            let wait = if self.announced {
-                supervisor::IDLE_WAIT
-            } else {
-                START_POLL
-            };
+            let wait = supervisor::IDLE_WAIT;
             let wait = tend(self.handler.as_ref()).map_or(wait, |next| wait.min(next));
-            match self.supervisor.wait(signals, wait, &self.board) {
+            let joined = self.memory.joined();
+            match self.supervisor.wait(signals, wait, joined, &self.board) {
                 supervisor::Event::Nothing => {}
                 supervisor::Event::Signal(SignalEvent::Dump) => {
                     let survey = self.dispatcher.survey();

@@ -54,6 +54,19 @@ pub enum PipelineReply {
     NotSent(RedisIoError),
 }
 
+impl PipelineReply {
+    /// The reply, or why there is none.
+    ///
+    /// # Errors
+    /// Of this command, or of the connection.
+    pub fn answer(self) -> Result<Value, RedisIoError> {
+        match self {
+            Self::Reply(answer) => answer,
+            Self::Unknown(error) | Self::NotSent(error) => Err(error),
+        }
+    }
+}
+
 impl Link {
     /// A link that is not connected yet. `role` names the thread.
     pub fn new(settings: &RedisSettings, service: &str, role: &str) -> Self {
@@ -201,6 +214,17 @@ impl Link {
         key: &str,
         commands: &[Cmd],
     ) -> Vec<PipelineReply> {
+        self.pipeline_telling(operation, key, commands, |_| {})
+    }
+
+    /// As [`Link::pipeline`]; `told` gets each reply as it comes. It must not wait for anything.
+    pub fn pipeline_telling(
+        &mut self,
+        operation: &'static str,
+        key: &str,
+        commands: &[Cmd],
+        mut told: impl FnMut(&PipelineReply),
+    ) -> Vec<PipelineReply> {
         let not_sent = |error: &RedisIoError| {
             commands
                 .iter()
@@ -235,7 +259,9 @@ impl Link {
                         let reply = value
                             .extract_error()
                             .map_err(|error| RedisIoError::new(operation, key, &error));
-                        replies.push(PipelineReply::Reply(reply));
+                        let reply = PipelineReply::Reply(reply);
+                        told(&reply);
+                        replies.push(reply);
                         continue;
                     }
                     Err(error) => {

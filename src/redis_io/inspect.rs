@@ -24,19 +24,6 @@ pub fn ping(link: &mut Link) -> Result<(), RedisIoError> {
         .map(drop)
 }
 
-/// Asks for a write, one without an effect: a server that is handing over to another one (`FAILOVER`, `CLIENT PAUSE ... WRITE`) answers
-/// PING all the while and keeps writes waiting; a replica refuses them.
-///
-/// # Errors
-/// As sorted by [`ErrorClass`].
-pub fn ask_for_a_write(link: &mut Link, keys: &Keys) -> Result<(), RedisIoError> {
-    // The lease of a consumer without a name: nobody's. Nothing changes, so nothing is replicated or logged either.
-    let nobody = &keys.lease_prefix;
-    let command = redis::cmd("PEXPIRE").arg(nobody).arg(1).clone();
-    link.query("PEXPIRE", nobody, &command, Duration::ZERO)
-        .map(drop)
-}
-
 /// Ends a blocked read of the connection `client_id`; `true` when there was one.
 ///
 /// # Errors
@@ -59,8 +46,8 @@ const COUNT_BYTES_MAX: u64 = 1024 * 1024;
 /// As sorted by [`ErrorClass`]; `Repair` when stream or group are missing.
 pub fn look(link: &mut Link, keys: &Keys) -> Result<Seen, RedisIoError> {
     let script = &scripts::LOOK;
-    let (count, bytes) = (COUNT_MAX.to_string(), COUNT_BYTES_MAX.to_string());
-    let arguments = [keys.group.as_bytes(), count.as_bytes(), bytes.as_bytes()];
+    let arguments = arguments(keys);
+    let arguments = arguments.each_ref().map(String::as_bytes);
     let answer = link.script(
         "look",
         &script.script,
@@ -68,6 +55,17 @@ pub fn look(link: &mut Link, keys: &Keys) -> Result<Seen, RedisIoError> {
         &[&keys.stream],
         &arguments,
     )?;
+    understand(keys, answer)
+}
+
+/// The arguments of the script that looks.
+pub(super) fn arguments(keys: &Keys) -> [String; 3] {
+    let group = keys.group.clone();
+    [group, COUNT_MAX.to_string(), COUNT_BYTES_MAX.to_string()]
+}
+
+/// What the script answers; see [`look`].
+pub(super) fn understand(keys: &Keys, answer: Value) -> Result<Seen, RedisIoError> {
     if answer == Value::Nil {
         return Err(missing(keys));
     }
@@ -116,13 +114,6 @@ fn seen(facts: &[Value]) -> Option<Seen> {
         counted: number(counted)?,
         counted_all: number(whole)? == 1,
     })
-}
-
-/// Entries in the dead-letter stream; `None` where they cannot be counted.
-pub fn dead_letters(link: &mut Link, keys: &Keys) -> Option<u64> {
-    let command = redis::cmd("XLEN").arg(&keys.dead_letter).clone();
-    let length = link.query("XLEN", &keys.dead_letter, &command, Duration::ZERO);
-    length.ok().as_ref().and_then(values::number)
 }
 
 /// The consumers of the group. Redis has no shorter answer than all of them: whoever asks knows that there are not too many.

@@ -11,6 +11,7 @@ mod letters;
 pub mod pause;
 pub mod publish;
 mod resp;
+pub mod pulse;
 pub mod rights;
 mod scripts;
 pub mod seek;

@@ -16,7 +16,14 @@ use crate::domain::pause::Paused;
 /// As sorted by [`ErrorClass`]: then nothing is known.
 pub fn look(link: &mut Link, keys: &Keys) -> Result<Option<Paused>, RedisIoError> {
     let command = redis::cmd("GET").arg(&keys.paused).clone();
-    match link.query("GET", &keys.paused, &command, Duration::ZERO) {
+    understand(link.query("GET", &keys.paused, &command, Duration::ZERO))
+}
+
+/// What the key's value says; see [`look`].
+pub(super) fn understand(
+    answer: Result<Value, RedisIoError>,
+) -> Result<Option<Paused>, RedisIoError> {
+    match answer {
         Ok(Value::Nil) => Ok(None),
         Ok(value) => Ok(Some(Paused::parse(
             &values::bytes(value).unwrap_or_default(),
@@ -46,12 +53,8 @@ pub fn pause(
     reason: Option<&str>,
 ) -> Result<Pausing, RedisIoError> {
     let time = link.query("TIME", "server", &redis::cmd("TIME"), Duration::ZERO)?;
-    let since_unix_ms = values::array(time)
-        .and_then(|parts| Some((parts.first().cloned()?, parts.get(1).cloned()?)))
-        .and_then(|(seconds, micros)| {
-            Some(values::number(&seconds)? * 1000 + values::number(&micros)? / 1000)
-        })
-        .ok_or_else(|| RedisIoError::unexpected("TIME", "server"))?;
+    let since_unix_ms =
+        values::unix_ms(time).ok_or_else(|| RedisIoError::unexpected("TIME", "server"))?;
     let paused = Paused {
         by: Some(by.to_owned()),
         since_unix_ms: Some(since_unix_ms),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use redis::Cmd;
+use redis::{Cmd, Value};
 
 use super::connection::Link;
 use super::errors::{ErrorClass, RedisIoError};
@@ -249,7 +249,12 @@ impl Right<'_> {
     /// # Errors
     /// When there is no answer, or no connection.
     pub fn ask(&self, link: &mut Link) -> Result<Standing, RedisIoError> {
-        match link.query(self.name, self.key, &self.probe, Duration::ZERO) {
+        self.judge(link.query(self.name, self.key, &self.probe, Duration::ZERO))
+    }
+
+    /// What the answer to its probe says.
+    fn judge(&self, answer: Result<Value, RedisIoError>) -> Result<Standing, RedisIoError> {
+        match answer {
             Ok(_) => Ok(Standing::Permitted),
             Err(error) => match error.class {
                 ErrorClass::Refused | ErrorClass::Repair => Ok(Standing::Permitted),
@@ -269,13 +274,26 @@ impl Right<'_> {
     }
 }
 
-/// Finds out whether every command that the start needs is permitted. Wrong types show too.
+/// Asks for a sign of life, and finds out whether every command that the start needs is permitted. Wrong types show too. All of it is one
+/// write: a start over a slow network waits for one answer and not for twenty.
 ///
 /// # Errors
 /// `Permission`, `Credentials` or `WrongType` for what only a person can mend; connection errors as they come.
 pub fn check_start(link: &mut Link, keys: &Keys) -> Result<(), RedisIoError> {
-    for right in all(keys).iter().filter(|right| right.need == Need::Start) {
-        match right.ask(link)? {
+    let rights = of_start(keys);
+    let mut commands = vec![redis::cmd("PING")];
+    commands.extend(rights.iter().map(|right| right.probe.clone()));
+    let mut replies = link.pipeline("PING", "server", &commands).into_iter();
+    if let Some(reply) = replies.next() {
+        reply.answer()?;
+    }
+    for (right, reply) in rights.iter().zip(replies) {
+        let named = |mut error: RedisIoError| {
+            error.operation = right.name;
+            right.key.clone_into(&mut error.key);
+            error
+        };
+        match right.judge(reply.answer().map_err(named))? {
             Standing::Permitted => {}
             // The dead-letter key is mended while the service runs: degraded, nothing lost.
             Standing::WrongType(_) if right.key == keys.dead_letter => {}

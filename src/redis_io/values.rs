@@ -31,6 +31,15 @@ pub(super) fn number(value: &Value) -> Option<u64> {
     }
 }
 
+/// What TIME answers, milliseconds since 1970.
+pub(super) fn unix_ms(time: Value) -> Option<u64> {
+    let parts = array(time)?;
+    let [seconds, micros] = &parts[..] else {
+        return None;
+    };
+    Some(number(seconds)? * 1_000 + number(micros)? / 1_000)
+}
+
 /// The members of an array.
 pub(super) fn array(value: Value) -> Option<Vec<Value>> {
     match value {

@@ -1,5 +1,6 @@
 //! Small tools every thread uses. Knows nothing of streams, handlers or HTTP.
 
+pub mod bell;
 pub mod board;
 pub mod calls;
 pub mod clock;

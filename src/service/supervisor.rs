@@ -9,6 +9,7 @@ use log::{error, info};
 
 use crate::domain::Millis;
 use crate::domain::backoff::Backoff;
+use crate::runtime::bell::Bell;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::logging;
@@ -106,11 +107,12 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Waits for a signal, a thread's end or the time for a restart.
+    /// Waits for a signal, a thread's end, the time for a restart or somebody's news.
     pub(super) fn wait(
         &mut self,
         signals: &Receiver<SignalEvent>,
         wait: Duration,
+        news: &Bell,
         board: &Board,
     ) -> Event {
         let now = clock::now();
@@ -126,6 +128,7 @@ impl Supervisor {
             recv(reports) -> report => if let Ok(report) = report && let Some(unasked) = self.ended(&report) {
                 return Event::Unasked(unasked);
             },
+            recv(news.rung()) -> _ => {}
             default(wait) => {}
         }
         match self.restart_due(board) {
@@ -281,7 +284,7 @@ mod tests {
             .expect("starts");
         let unasked = loop {
             if let Event::Unasked(unasked) =
-                supervisor.wait(&events, Duration::from_secs(5), &board)
+                supervisor.wait(&events, Duration::from_secs(5), &Bell::default(), &board)
             {
                 break unasked;
             }
@@ -296,7 +299,8 @@ mod tests {
         let (_signals, events) = bounded(1);
         let mut supervisor = supervisor();
         supervisor.start_once("only", || Ok(())).expect("starts");
-        let event = supervisor.wait(&events, Duration::from_secs(5), &Board::default());
+        let (news, board) = (Bell::default(), Board::default());
+        let event = supervisor.wait(&events, Duration::from_secs(5), &news, &board);
         assert!(matches!(event, Event::Unasked(Unasked { name }) if name == "only"));
     }
 

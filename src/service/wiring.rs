@@ -18,6 +18,7 @@ use crate::http::limits::GateLimits;
 use crate::http::{respond, route};
 use crate::redis_io::keys::Keys;
 use crate::redis_io::publish::StreamWriter;
+use crate::runtime::bell::Bell;
 use crate::runtime::board::Board;
 use crate::runtime::calls::Calls;
 use crate::runtime::clock;
@@ -37,8 +38,9 @@ const CONTEXT: &str = "main";
 /// Messages of the settler that wait for the dispatcher; it may block, so this is only smoothing.
 const FROM_SETTLER_MAX: usize = 64;
 
-/// Orders that wait for the settler beyond those of held entries (renewals, counts): smoothing too, the dispatcher keeps the rest.
-const ORDERS_MAX: usize = 1_024;
+/// Orders that wait for the settler: smoothing too, the dispatcher keeps the rest. The places are made at once and each is as large as a dead
+/// letter, 350 bytes.
+const ORDERS_MAX: usize = 128;
 
 /// Descriptors kept for Redis connections, log, signals, files: what the gate must not use up.
 const DESCRIPTOR_RESERVE: usize = 64;
@@ -65,6 +67,7 @@ pub(super) fn start_publishing(
     keys: &Arc<Keys>,
     board: &Board,
     supervisor: &mut Supervisor,
+    due_soon: &Bell,
     writing: &Shutdown,
 ) -> Result<Sender<publisher::PublishRequest>, ThreadError> {
     let (queue, requests) = bounded(publisher::QUEUE_MAX);
@@ -83,10 +86,15 @@ pub(super) fn start_publishing(
     let metrics = Arc::clone(board.metrics());
     let schedules = Arc::new(settings.all_schedules());
     let (settings, ticks, stop) = (Arc::clone(settings), queue.clone(), writing.clone());
+    let due_soon = due_soon.clone();
     supervisor.start_restartable("scheduler", move || {
         let (settings, queue, stop) = (Arc::clone(&settings), ticks.clone(), stop.clone());
         let (schedules, metrics) = (Arc::clone(&schedules), Arc::clone(&metrics));
-        move || scheduler::run(&schedules, &settings.service.name, &queue, &metrics, &stop)
+        let due_soon = due_soon.clone();
+        move || {
+            let name = &settings.service.name;
+            scheduler::run(&schedules, name, &queue, &metrics, &due_soon, &stop)
+        }
     })?;
     Ok(queue)
 }
@@ -193,6 +201,8 @@ pub(super) struct Inner {
     pub(super) calls: Calls,
     /// Between monitor and reader.
     pub(super) line: ReaderLine,
+    /// Between settler, reader and main.
+    pub(super) memory: GroupMemory,
 }
 
 /// Reader, dispatcher, workers and settler.
@@ -209,9 +219,9 @@ pub(super) fn start_consuming(
         control,
         calls,
         line,
+        memory,
     } = inner;
     let delivery = &settings.delivery;
-    let memory = GroupMemory::default();
     let name = consumer_name(settings);
     let (to_dispatcher, from_reader) = bounded(1);
     let (permits_tx, permits) = bounded(1);

@@ -4,7 +4,7 @@
 mod pause;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::{debug, info, warn};
 
@@ -19,17 +19,26 @@ use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
 use crate::redis_io::inspect;
 use crate::redis_io::keys::Keys;
+use crate::redis_io::pulse::{self, Inspection, Sign};
 use crate::redis_io::trim;
+use crate::runtime::bell::Bell;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::metrics::Connection;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::thread::ThreadError;
+use pause::note_pause;
 
 const CONTEXT: &str = "monitor";
 
-/// Redis is asked for a sign of life, and for a write that changes nothing, this often, so that readiness turns within three seconds of losing it.
-const PING_EVERY: Duration = Duration::from_millis(500);
+/// Redis is asked for a sign of life, for a write that changes nothing and for the pause this often: readiness turns within three seconds of
+/// losing it, and a pause or its end is known within a second, with time left for a slow network. No more often, because each
+/// look is two wake-ups of this thread and one of Redis.
+const LOOK_EVERY: Duration = Duration::from_millis(700);
+
+/// Delayed events that are due within this time after a look are the scheduler's affair before the next one: it knows the moment then. Some
+/// looks may take long, and the clock that is gone by is as of the look before.
+const DUE_SOON_MS: u64 = 3_000;
 
 /// Stream and group are inspected this often.
 const INSPECT_EVERY: Duration = Duration::from_secs(2);
@@ -57,6 +66,8 @@ pub struct MonitorParts {
     pub board: Board,
     /// The reader's connection.
     pub line: ReaderLine,
+    /// For the scheduler: a delayed event is due soon.
+    pub due_soon: Bell,
     /// Raised when reading must end.
     pub stop_reading: Shutdown,
     /// Raised when the monitor itself must end.
@@ -71,6 +82,8 @@ struct Monitor {
     warned_at: Millis,
     last_inspection: Option<Millis>,
     memory: BacklogMemory,
+    /// How far Redis' clock is ahead of ours, milliseconds; `None` before it has told the time.
+    clock_ahead: Option<i64>,
     next_trim: Millis,
     next_consumers: Millis,
 }
@@ -94,6 +107,7 @@ pub fn run(parts: MonitorParts) -> Result<(), ThreadError> {
         warned_at: 0,
         last_inspection: None,
         memory: BacklogMemory::default(),
+        clock_ahead: None,
         next_trim: 0,
         next_consumers: 0,
     };
@@ -101,7 +115,7 @@ pub fn run(parts: MonitorParts) -> Result<(), ThreadError> {
         let pause = monitor.look();
         if monitor.parts.stop_reading.requested() {
             monitor.wake_reader();
-            monitor.parts.stop.sleep(PING_EVERY);
+            monitor.parts.stop.sleep(LOOK_EVERY);
         } else {
             monitor.parts.stop_reading.sleep(pause);
         }
@@ -118,28 +132,52 @@ impl Monitor {
         self.parts
             .board
             .update(|observed| observed.redis.asking_since = Some(began));
-        let answer = self.link.ensure().and_then(|_| {
-            let asked = Instant::now();
-            inspect::ping(&mut self.link)?;
-            let latency = asked.elapsed();
-            // Before the write: a server that hands over answers this, and a pause is to hold then too.
-            self.look_for_pause()?;
-            // Whoever only reads is no use to us: every read of a group is a write too.
-            inspect::ask_for_a_write(&mut self.link, &self.parts.keys)?;
-            Ok(latency)
-        });
-        match answer {
-            Ok(latency) => {
+        let inspect = self
+            .last_inspection
+            .is_none_or(|at| began >= at + clock::millis(INSPECT_EVERY));
+        match self.ask(inspect) {
+            Ok((latency, inspection)) => {
                 self.answered(latency);
-                self.inspect();
+                if let Some(inspection) = inspection {
+                    self.inspected(inspection, began);
+                }
                 self.trim();
-                PING_EVERY
+                LOOK_EVERY
             }
             Err(error) => {
                 self.failed(&error);
                 self.pauses.failed(false, random()).min(PAUSE_MAX)
             }
         }
+    }
+
+    /// Asks Redis everything, and hands on at once what others wait for. Answers how long a sign of life took.
+    fn ask(&mut self, inspect: bool) -> Result<(Duration, Option<Inspection>), RedisIoError> {
+        let due = clock::unix_ms().saturating_add_signed(self.clock_ahead.unwrap_or(0));
+        let (mut latency, mut pause_begins) = (Duration::ZERO, false);
+        // Until the time is known, whoever looks himself must know better.
+        let mut due_soon = self.clock_ahead.is_none();
+        let Self {
+            link,
+            parts,
+            clock_ahead,
+            ..
+        } = self;
+        let due = due.saturating_add(DUE_SOON_MS);
+        let answer = pulse::ask(link, &parts.keys, due, inspect, |sign| match sign {
+            Sign::Alive(took) => latency = took,
+            // Before the write: a server that hands over answers this, and a pause is to hold then too.
+            Sign::Paused(found) => pause_begins = note_pause(parts, found),
+            Sign::Due(due) => due_soon |= due,
+            Sign::Clock(redis) => *clock_ahead = redis.checked_signed_diff(clock::unix_ms()),
+        });
+        if due_soon {
+            parts.due_soon.ring();
+        }
+        if pause_begins {
+            self.end_read_under_way();
+        }
+        answer.map(|inspection| (latency, inspection))
     }
 
     fn answered(&mut self, latency: Duration) {
@@ -184,17 +222,11 @@ impl Monitor {
         }
     }
 
-    fn inspect(&mut self) {
-        let now = clock::now();
-        if self
-            .last_inspection
-            .is_some_and(|at| now < at + clock::millis(INSPECT_EVERY))
-        {
-            return;
-        }
+    /// What is known of stream and group since `now`.
+    fn inspected(&mut self, inspection: Inspection, now: Millis) {
         self.last_inspection = Some(now);
-        let state = match inspect::look(&mut self.link, &self.parts.keys) {
-            Ok(seen) => self.looked(&seen, now),
+        let state = match &inspection.seen {
+            Ok(seen) => self.looked(seen, inspection.dead_letters, now),
             // The reader repairs; nothing is wrong that health should tell.
             Err(error) if error.class == ErrorClass::Repair => GroupState::default(),
             Err(error) => GroupState {
@@ -251,9 +283,9 @@ impl Monitor {
     }
 
     /// What a look at stream and group tells.
-    fn looked(&mut self, seen: &Seen, now: Millis) -> GroupState {
+    fn looked(&mut self, seen: &Seen, dead_letters: Option<u64>, now: Millis) -> GroupState {
         let mut backlog = self.memory.judge(seen, now);
-        backlog.dead_letters = inspect::dead_letters(&mut self.link, &self.parts.keys);
+        backlog.dead_letters = dead_letters;
         let gone = self.memory.newly_gone(seen);
         let metrics = self.parts.board.metrics();
         metrics.redis_is_at(seen.now_unix_ms);

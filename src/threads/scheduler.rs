@@ -1,4 +1,4 @@
-//! The scheduler: asks the publisher for every tick of every schedule when it is due, and once a second to move delayed events.
+//! The scheduler: asks the publisher for every tick of every schedule when it is due, and to move delayed events.
 //!
 //! Every replica does this. Which tick was published and which event was moved is known in Redis alone, where scripts compare and write;
 //! so nothing here needs a leader or a lock, and whatever is in doubt is asked for again. It goes by Redis' clock: what it knows of it
@@ -19,6 +19,7 @@ use crate::domain::publishing::{Publication, PublishOutcome};
 use crate::domain::schedule::timetable::{Missed, Ready, Timetable, Verdict};
 use crate::domain::schedule::{Content, Schedule};
 use crate::domain::timed::{Tick, TickFate, Timed, TimedAnswer};
+use crate::runtime::bell::Bell;
 use crate::runtime::clock;
 use crate::runtime::metrics::{Metrics, PublishFailure, Source};
 use crate::runtime::shutdown::Shutdown;
@@ -30,11 +31,18 @@ const CONTEXT: &str = "scheduler";
 /// Ticks under way at most: a quarter of the publisher's queue, so that many schedules that tick together leave room for clients.
 pub const UNDER_WAY_MAX: usize = super::publisher::QUEUE_MAX / 4;
 
-/// Time between two looks for delayed events that are due. One that another replica took is late by so much at most.
+/// Time between two looks for delayed events that are due, where there are schedules (each look tells Redis' clock) and after a look that
+/// failed. Otherwise the monitor rings when one is due soon.
 const MOVE_EVERY_MS: u64 = 1_000;
 
-/// The longest wait at a stretch, so that a clock that was set is noticed also with rare ticks.
+/// No look for delayed events before the monitor rings.
+const WHEN_RUNG: u64 = u64::MAX;
+
+/// The longest wait for a moment, so that a clock that was set is noticed also with rare ticks.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The longest wait when no moment is waited for.
+const REST_MAX: Duration = Duration::from_mins(1);
 
 /// Random characters in a correlation id; with the millisecond before them enough for any rate.
 const CORRELATION_RANDOM_CHARS: usize = 10;
@@ -58,7 +66,7 @@ pub enum Order {
     },
 }
 
-/// The loop. Ends when shutdown is requested; what is under way is then the publisher's affair.
+/// The loop. `due_soon` is the monitor's, rung when a delayed event is due soon. Ends when shutdown is requested; what is under way is then the publisher's affair.
 ///
 /// # Errors
 /// None; the type is what threads return.
@@ -67,6 +75,7 @@ pub fn run(
     service_name: &str,
     queue: &Sender<PublishRequest>,
     metrics: &Metrics,
+    due_soon: &Bell,
     shutdown: &Shutdown,
 ) -> Result<(), ThreadError> {
     // Room for every answer the publisher can owe, the move's too, so that it never waits for us.
@@ -80,6 +89,7 @@ pub fn run(
             recv(outcomes) -> answer => if let Ok((order, outcome)) = answer {
                 work.note(order, &outcome, clock::unix_ms());
             },
+            recv(due_soon.rung()) -> _ => work.look_soon(),
             recv(shutdown.wake()) -> _ => break,
             default(wait) => {}
         }
@@ -101,7 +111,7 @@ struct Scheduler<'a> {
     /// Ticks handed over whose outcome is not known yet.
     under_way: usize,
     moving: bool,
-    /// When delayed events are looked at again, by Redis' clock.
+    /// When delayed events are looked at again, by Redis' clock; or [`WHEN_RUNG`].
     move_at: u64,
     /// Ticks in a row that could not be published.
     failures: u64,
@@ -133,15 +143,22 @@ impl<'a> Scheduler<'a> {
         }
     }
 
+    /// Delayed events are looked at as soon as possible.
+    fn look_soon(&mut self) {
+        self.move_at = 0;
+    }
+
     /// Asks for everything that is due; answers how long there is nothing else to do.
     fn ask(&mut self, local_unix_ms: u64) -> Duration {
         let now = self.clock.at(local_unix_ms);
         // A clock that was set back must not keep delayed events from being looked at.
-        self.move_at = self.move_at.min(now.saturating_add(MOVE_EVERY_MS));
+        if self.move_at != WHEN_RUNG {
+            self.move_at = self.move_at.min(now.saturating_add(MOVE_EVERY_MS));
+        }
         if !self.moving && self.move_at <= now {
             self.ask_to_move(now, local_unix_ms);
         }
-        let mut wake_at = (!self.moving).then_some(self.move_at);
+        let mut wake_at = (!self.moving && self.move_at != WHEN_RUNG).then_some(self.move_at);
         if let Some(timetable) = &mut self.timetable {
             let room = UNDER_WAY_MAX.saturating_sub(self.under_way);
             let mut missed = Vec::new();
@@ -158,10 +175,9 @@ impl<'a> Scheduler<'a> {
                 wake_at = [wake_at, timetable].into_iter().flatten().min();
             }
         }
-        let wait = wake_at.map_or(WAIT_MAX, |at| {
-            Duration::from_millis(at.saturating_sub(now).max(1))
-        });
-        wait.min(WAIT_MAX)
+        wake_at.map_or(REST_MAX, |at| {
+            Duration::from_millis(at.saturating_sub(now).max(1)).min(WAIT_MAX)
+        })
     }
 
     fn ask_to_move(&mut self, now: u64, local_unix_ms: u64) {
@@ -278,8 +294,11 @@ impl<'a> Scheduler<'a> {
                     info!(target: CONTEXT, attempts = self.move_failures; "delayed events are moved again");
                     self.move_failures = 0;
                 }
-                if let Some(next) = next_due_unix_ms {
-                    self.move_at = self.move_at.min(*next);
+                let next = next_due_unix_ms.unwrap_or(WHEN_RUNG);
+                if next < self.move_at {
+                    self.move_at = next;
+                } else if !self.keeps_schedules() {
+                    self.move_at = WHEN_RUNG;
                 }
                 self.begin(local_unix_ms);
                 return;
@@ -299,6 +318,10 @@ impl<'a> Scheduler<'a> {
         } else {
             debug!(target: CONTEXT, reason = why, attempts = self.move_failures; "delayed events were not looked at");
         }
+    }
+
+    fn keeps_schedules(&self) -> bool {
+        self.schedules.iter().any(|schedule| schedule.enabled)
     }
 
     fn begin(&mut self, local_unix_ms: u64) {

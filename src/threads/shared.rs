@@ -6,12 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::entry_id::EntryId;
 use crate::redis_io::lease::Membership;
+use crate::runtime::bell::Bell;
 
 /// Our consumer name while we hold it, and the cursor we last wrote: the settler writes, the reader reads. And what the reader knows of
 /// moves of the group, which outlives it.
 #[derive(Debug, Clone, Default)]
 pub struct GroupMemory {
     inner: Arc<Mutex<Memory>>,
+    /// For the reader: we hold a name.
+    named: Bell,
+    /// For main: the same.
+    joined: Bell,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +47,22 @@ impl GroupMemory {
 
     /// We hold this name, or none.
     pub fn set_membership(&self, membership: Option<Membership>) {
+        let named = membership.is_some();
         self.with(|memory| memory.membership = membership);
+        if named {
+            self.named.ring();
+            self.joined.ring();
+        }
+    }
+
+    /// Rung when we hold a name; the reader waits for it.
+    pub fn named(&self) -> &Bell {
+        &self.named
+    }
+
+    /// Rung when we hold a name; main waits for it.
+    pub fn joined(&self) -> &Bell {
+        &self.joined
     }
 
     /// The cursor as it was last written.
@@ -99,6 +119,13 @@ pub enum Reading {
     Paused,
 }
 
+impl Reading {
+    /// What a look at the pause says.
+    pub fn of(paused: bool) -> Self {
+        if paused { Self::Paused } else { Self::Allowed }
+    }
+}
+
 /// Between monitor and reader: the reader's connection, so that the monitor can wake its blocking read, and whether it may read at all.
 #[derive(Debug, Clone, Default)]
 pub struct ReaderLine {
@@ -106,6 +133,8 @@ pub struct ReaderLine {
     stopped: Arc<AtomicBool>,
     /// A [`Reading`]; outlives both threads, so what was last known holds while Redis is away and when one of them is started again.
     reading: Arc<AtomicU8>,
+    /// For the reader: whether it may read has changed.
+    changed: Bell,
 }
 
 impl ReaderLine {
@@ -141,7 +170,16 @@ impl ReaderLine {
             Reading::Allowed => 1,
             Reading::Paused => 2,
         };
-        reading_of(self.reading.swap(number, Ordering::SeqCst))
+        let before = reading_of(self.reading.swap(number, Ordering::SeqCst));
+        if before != reading {
+            self.changed.ring();
+        }
+        before
+    }
+
+    /// Rung when whether it may read has changed; the reader waits for it.
+    pub fn changed(&self) -> &Bell {
+        &self.changed
     }
 }
 
@@ -156,6 +194,32 @@ fn reading_of(number: u8) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_wakes_reader_and_main_and_a_look_that_tells_nothing_new_wakes_nobody() {
+        let rung = |bell: &Bell| bell.rung().try_recv().is_ok();
+        let memory = GroupMemory::default();
+        memory.set_membership(None);
+        assert!(!rung(memory.named()) && !rung(memory.joined()));
+        memory.clone().set_membership(Some(Membership {
+            name: "me".to_owned(),
+            token: "token".to_owned(),
+            generation: 1,
+            first: true,
+        }));
+        assert!(rung(memory.named()) && rung(memory.joined()));
+        let line = ReaderLine::default();
+        for (reading, wakes) in [
+            (Reading::Unknown, false),
+            (Reading::Allowed, true),
+            (Reading::Allowed, false),
+            (Reading::Paused, true),
+            (Reading::Allowed, true),
+        ] {
+            line.clone().set_reading(reading);
+            assert_eq!(rung(line.changed()), wakes, "{reading:?}");
+        }
+    }
 
     #[test]
     fn nothing_is_read_before_somebody_has_looked_and_each_look_is_remembered() {

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, after, bounded, select};
 use log::{error, info, warn};
 
 use super::notifier::Notifier;
+use super::shared::{ReaderLine, Reading};
 use super::signals::SignalEvent;
 use crate::config::settings::{GroupStart, RedisSettings, Settings};
 use crate::domain::Millis;
@@ -17,7 +18,7 @@ use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
 use crate::redis_io::group::{self, Repair};
 use crate::redis_io::keys::Keys;
-use crate::redis_io::{inspect, rights};
+use crate::redis_io::{pause, rights};
 use crate::runtime::clock;
 use crate::runtime::thread::spawn;
 
@@ -37,10 +38,12 @@ pub enum Reached {
     GivenUp(ExitStatus),
 }
 
-/// Makes the attempts, each in a thread of its own: connecting may block for long, and a stop must not wait for it.
+/// Makes the attempts, each in a thread of its own: connecting may block for long, and a stop must not wait for it. The one that
+/// succeeds tells through `line` whether the group may be read.
 pub fn reach_redis(
     settings: &Arc<Settings>,
     keys: &Arc<Keys>,
+    line: &ReaderLine,
     signals: &Receiver<SignalEvent>,
     notifier: &Notifier,
 ) -> Reached {
@@ -60,7 +63,7 @@ pub fn reach_redis(
             until,
         });
         info!(target: CONTEXT, attempt, maxRetries = attempts, address:% = settings.redis.address; "Connection attempt {attempt}/{attempts}");
-        let answer = match begin_attempt(settings, keys) {
+        let answer = match begin_attempt(settings, keys, line) {
             Ok(answer) => answer,
             Err(failure) => {
                 error!(target: CONTEXT, error:% = failure; "attempt could not be started");
@@ -109,14 +112,15 @@ const AWAY_WARN_MS: Millis = 60_000;
 fn begin_attempt(
     settings: &Arc<Settings>,
     keys: &Arc<Keys>,
+    line: &ReaderLine,
 ) -> io::Result<Receiver<Result<(), RedisIoError>>> {
     let (outcome, answer) = bounded(1);
     // Nobody reads the end report: the channel tells, and a stop leaves an attempt that hangs to the end of the process.
     let (reports, _) = bounded(1);
-    let (settings, keys) = (Arc::clone(settings), Arc::clone(keys));
+    let (settings, keys, line) = (Arc::clone(settings), Arc::clone(keys), line.clone());
     spawn("start", reports, move || {
         let mut link = Link::new(&settings.redis, &settings.service.name, "start");
-        outcome.send(try_once(&mut link, &settings, &keys))?;
+        outcome.send(try_once(&mut link, &settings, &keys, &line))?;
         Ok(())
     })?;
     Ok(answer)
@@ -165,9 +169,12 @@ impl Watch<'_> {
     }
 }
 
-fn try_once(link: &mut Link, settings: &Settings, keys: &Keys) -> Result<(), RedisIoError> {
-    link.ensure()?;
-    inspect::ping(link)?;
+fn try_once(
+    link: &mut Link,
+    settings: &Settings,
+    keys: &Keys,
+    line: &ReaderLine,
+) -> Result<(), RedisIoError> {
     rights::check_start(link, keys)?;
     let start = &settings.consumer.group_start;
     if let Repair::Created {
@@ -182,6 +189,10 @@ fn try_once(link: &mut Link, settings: &Settings, keys: &Keys) -> Result<(), Red
             entries = waiting, andMore = more;
             "group created; entries behind its start will now be handled"
         );
+    }
+    // So that reader need not wait for the monitor's first look, which tells the rest. What cannot be seen here is the monitor's to see.
+    if let Ok(paused) = pause::look(link, keys) {
+        line.set_reading(Reading::of(paused.is_some()));
     }
     Ok(())
 }

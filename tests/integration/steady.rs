@@ -1,6 +1,6 @@
 //! What a process of weir takes: named threads, and no more of anything after a rough day than before it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::support::http::Connection;
@@ -11,6 +11,9 @@ use crate::support::{TestRedis, TestService, http, wait_until};
 const SOON: Duration = Duration::from_secs(20);
 /// What memory may grow by under load, KiB: the bound of the gate's target.
 const GROWTH_KIB: u64 = 10 * 1024;
+/// For so long a service at rest is watched, and wakes up no more often: half again as often as was measured.
+const WATCHED: Duration = Duration::from_secs(6);
+const WOKEN_MAX: u64 = 54;
 
 #[test]
 fn every_thread_has_the_name_of_its_duty() {
@@ -37,6 +40,34 @@ fn every_thread_has_the_name_of_its_duty() {
         !names.iter().any(|name| name.contains("tokio")),
         "{names:?}"
     );
+}
+
+#[test]
+fn a_service_at_rest_hardly_ever_wakes_up() {
+    let redis = TestRedis::start();
+    let service = TestService::configure(&redis)
+        .variable("TEST_EVENT_INTERVAL_MS", "0")
+        .start_ready();
+    // What a start leaves to be done, and the second after which the dispatcher rests.
+    std::thread::sleep(Duration::from_secs(3));
+    let before = service.process().sleeps();
+    std::thread::sleep(WATCHED);
+    let after = service.process().sleeps();
+    let woken: BTreeMap<&str, u64> = after
+        .iter()
+        .map(|(name, count)| {
+            let before = before.get(name).copied().unwrap_or_default();
+            (name.as_str(), count - before)
+        })
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    let all: u64 = woken.values().sum();
+    assert!(all <= WOKEN_MAX, "{all} times in {WATCHED:?}: {woken:?}");
+    // Who has nothing to do does not even look.
+    for idle in ["publisher", "scheduler", "gate", "http-0", "worker-0"] {
+        let count = woken.get(idle).copied().unwrap_or_default();
+        assert!(count <= 2, "{idle}: {woken:?}");
+    }
 }
 
 #[test]

@@ -196,29 +196,56 @@ fn a_full_or_closed_queue_costs_nothing_but_time() {
 }
 
 #[test]
-fn delayed_events_are_looked_at_once_a_second_and_when_one_is_due() {
+fn delayed_events_are_looked_at_when_the_monitor_rings_and_when_one_is_due() {
     let (queue, requests) = bounded(300);
     let mut rig = rig(&[], &queue, &requests);
-    assert!(rig.asked(START).1);
-    rig.move_is(&moved(Some(START + 300), START), START);
-    assert!(!rig.asked(START + 299).1);
-    assert!(rig.asked(START + 300).1);
+    assert!(rig.asked(START).1, "at first");
+    rig.move_is(&moved(None, START), START);
+    assert!(!rig.asked(START + 3_600_000).1);
+    assert_eq!(rig.scheduler.ask(START + 3_600_000), REST_MAX);
+    let rung = START + 4_000_000;
+    rig.scheduler.look_soon();
+    assert!(rig.asked(rung).1);
+    rig.move_is(&moved(Some(rung + 300), rung), rung);
+    assert_eq!(rig.scheduler.ask(rung), Duration::from_millis(300));
+    assert!(!rig.asked(rung + 299).1);
+    assert!(rig.asked(rung + 300).1);
     // More were due than one pass moves.
-    rig.move_is(&moved(Some(START + 300), START + 300), START + 300);
-    assert!(rig.asked(START + 300).1);
-    rig.move_is(&moved(None, START + 301), START + 301);
-    assert!(!rig.asked(START + 1_299).1);
-    assert!(rig.asked(START + 1_301).1);
+    rig.move_is(&moved(Some(rung + 300), rung + 300), rung + 300);
+    assert!(rig.asked(rung + 300).1);
+    // One that is due much later is the monitor's to see.
+    rig.move_is(&moved(Some(rung + 60_000), rung + 301), rung + 301);
+    assert!(!rig.asked(rung + 50_000).1);
+    rig.scheduler.look_soon();
+    assert!(rig.asked(rung + 57_100).1);
     // Whatever becomes of a look, there is another one; not at once.
+    let failed = rung + 57_200;
     for outcome in [
         PublishOutcome::Unavailable(Reason::RedisTimeout),
         PublishOutcome::Refused(Reason::RedisPermission),
         PublishOutcome::OutcomeUnknown,
     ] {
-        rig.move_is(&outcome, START + 1_400);
-        assert!(!rig.asked(START + 1_400).1);
+        rig.move_is(&outcome, failed);
+        assert!(!rig.asked(failed).1);
     }
-    assert!(rig.asked(START + 2_400).1);
+    assert!(rig.asked(failed + 1_000).1);
+}
+
+#[test]
+fn where_there_are_schedules_each_second_tells_the_clock_of_redis() {
+    let (queue, requests) = bounded(300);
+    let schedules = parse(
+        r#"[{"name":"s","every":"1h","event":"e","aggregateId":"1"}]"#,
+        1_000,
+    )
+    .unwrap();
+    let mut rig = rig(&schedules, &queue, &requests);
+    rig.begin();
+    assert!(!rig.asked(START + 999).1);
+    assert!(rig.asked(START + 1_000).1);
+    rig.move_is(&moved(None, START + 1_001), START + 1_001);
+    assert!(!rig.asked(START + 1_999).1);
+    assert!(rig.asked(START + 2_000).1);
 }
 
 #[test]
@@ -237,7 +264,16 @@ fn it_works_until_shutdown_is_requested() {
     let (trigger, shutdown) = shutdown_pair();
     let schedules = [Schedule::test_event("orders", Duration::from_millis(20))];
     let thread = std::thread::Builder::new()
-        .spawn(move || run(&schedules, "orders", &queue, &METRICS, &shutdown))
+        .spawn(move || {
+            run(
+                &schedules,
+                "orders",
+                &queue,
+                &METRICS,
+                &Bell::default(),
+                &shutdown,
+            )
+        })
         .unwrap();
     let mut ticks = 0;
     while ticks < 3 {

@@ -42,10 +42,11 @@ impl Settler {
         self.membership = Some(membership.clone());
         // First the dispatcher, then the reader: what is read under this name must be known as ours.
         self.tell(FromSettler::Joined(membership.generation))?;
-        self.parts.memory.set_membership(Some(membership));
+        // Who is woken by the name finds it on the board.
         self.parts
             .board
             .update(|observed| observed.consumer = Some(name));
+        self.parts.memory.set_membership(Some(membership));
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! A child process: signals, what /proc says of it, and its end in every case.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
@@ -88,19 +89,39 @@ impl Process {
         self.status_number("VmRSS:")
     }
 
+    /// Times a thread of it went to sleep by itself, so far, by the thread's name.
+    pub fn sleeps(&self) -> BTreeMap<String, u64> {
+        let mut sleeps = BTreeMap::new();
+        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.id())) else {
+            return sleeps;
+        };
+        for task in tasks.flatten() {
+            let read = |file| fs::read_to_string(task.path().join(file)).unwrap_or_default();
+            let name = read("comm").trim_end().to_owned();
+            let count = number_behind(&read("status"), "voluntary_ctxt_switches:");
+            *sleeps.entry(name).or_default() += count;
+        }
+        sleeps
+    }
+
     fn count(&self, folder: &str) -> usize {
         fs::read_dir(format!("/proc/{}/{folder}", self.id())).map_or(0, Iterator::count)
     }
 
     fn status_number(&self, name: &str) -> u64 {
-        fs::read_to_string(format!("/proc/{}/status", self.id()))
-            .unwrap_or_default()
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .and_then(|rest| rest.split_whitespace().next())
-            .and_then(|number| number.parse().ok())
-            .unwrap_or_default()
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
+        number_behind(&status.unwrap_or_default(), name)
     }
+}
+
+/// The number behind a name in a file of names and numbers; 0 without it.
+fn number_behind(status: &str, name: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default()
 }
 
 impl Drop for Process {
