@@ -51,8 +51,8 @@ const EXPIRY_EVERY: Duration = Duration::from_mins(1);
 /// Longest wait for permits without a sign of life.
 const PERMIT_WAIT: Duration = Duration::from_secs(1);
 
-/// Pause while our name is not registered yet.
-const MEMBERSHIP_PAUSE: Duration = Duration::from_millis(20);
+/// Pause after a script that found our name lost, until the settler has found it too.
+const NAME_LOST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a pass over the pending list begins.
 const LOWEST: &str = "-";
@@ -156,7 +156,7 @@ impl Reader {
             let Some(membership) = self.parts.memory.membership() else {
                 // What keeps the settler from taking a name is the settler's to tell.
                 self.beat(Activity::WaitingForRedis, Some(Reason::Starting));
-                self.parts.stop.sleep(MEMBERSHIP_PAUSE);
+                self.wait_for(self.parts.memory.named());
                 continue;
             };
             match self.step(&membership) {
@@ -165,7 +165,7 @@ impl Reader {
                     self.reason = Reason::Starting;
                 }
                 // The settler notices that our lease is gone and registers anew.
-                Err(Halt::NameLost) => self.parts.stop.sleep(MEMBERSHIP_PAUSE),
+                Err(Halt::NameLost) => self.parts.stop.sleep(NAME_LOST_PAUSE),
                 Err(Halt::Redis(error)) => self.recover(&error)?,
                 Err(Halt::Gone(error)) => return Err(error),
             }

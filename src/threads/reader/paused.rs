@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use super::{MEMBERSHIP_PAUSE, Reader};
+use crossbeam_channel::select;
+
+use super::Reader;
 use crate::domain::health::{Activity, Reason};
+use crate::runtime::bell::Bell;
 use crate::threads::shared::Reading;
 
-/// While paused the reader looks this often whether it may go on: a look at a flag, no command.
-const RESUME_LOOK: Duration = Duration::from_millis(50);
+/// While it waits for what others decide, the reader gives a sign of life this often.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 impl Reader {
     /// Asked before each round; waits a moment when the answer is no.
@@ -16,15 +19,24 @@ impl Reader {
             Reading::Allowed => true,
             Reading::Paused => {
                 self.beat(Activity::Paused, None);
-                self.parts.stop.sleep(RESUME_LOOK);
+                self.wait_for(self.parts.line.changed());
                 false
             }
             // A replica that starts must not read what a pause was to keep. What keeps the monitor from looking is the monitor's to tell.
             Reading::Unknown => {
                 self.beat(Activity::WaitingForRedis, Some(Reason::Starting));
-                self.parts.stop.sleep(MEMBERSHIP_PAUSE);
+                self.wait_for(self.parts.line.changed());
                 false
             }
+        }
+    }
+
+    /// Waits a while for somebody else's news, or for the stop.
+    pub(super) fn wait_for(&self, news: &Bell) {
+        select! {
+            recv(news.rung()) -> _ => {}
+            recv(self.parts.stop.wake()) -> _ => {}
+            default(SIGN_OF_LIFE) => {}
         }
     }
 
@@ -112,7 +124,7 @@ mod tests {
             wait_for("its activity", &mut || shown().is_some());
             let beat = shown().unwrap().beat;
             wait_for("some rounds more", &mut || {
-                shown().is_some_and(|reader| reader.beat > beat + 100)
+                shown().is_some_and(|reader| reader.beat > beat)
             });
             assert!(server.accept().is_err(), "{reading:?}");
         }
