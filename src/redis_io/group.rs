@@ -9,6 +9,7 @@ use super::errors::RedisIoError;
 use super::keys::Keys;
 use super::lease::Membership;
 use super::scripts;
+use super::seek;
 use super::values;
 use crate::config::settings::AdoptPending;
 use crate::domain::entry_id::EntryId;
@@ -58,6 +59,8 @@ pub struct Reclaim {
     pub lost_to_trimming: Vec<EntryId>,
     /// Consumers that died and had nothing left.
     pub removed: Vec<String>,
+    /// The note of the group's last move, as it stood when this was done; see [`super::seek::last_move`].
+    pub moved: Option<String>,
 }
 
 /// Which entries a pass takes.
@@ -227,7 +230,7 @@ pub fn reclaim(
         "reclaim",
         &scripts::RECLAIM.script,
         scripts::RECLAIM.body,
-        &[&keys.stream, &lease, &keys.registry],
+        &[&keys.stream, &lease, &keys.registry, &keys.moved],
         &arguments,
     )?;
     let Some(parts) = values::array(answer) else {
@@ -247,6 +250,7 @@ pub fn reclaim(
         .into_iter()
         .filter_map(values::text)
         .collect();
+    let moved = parts.next().and_then(seek::text_of);
     let taken = taken
         .into_iter()
         .map(|row| reclaimed(row, mode == "own"))
@@ -257,6 +261,7 @@ pub fn reclaim(
         taken,
         lost_to_trimming,
         removed,
+        moved,
     }))
 }
 

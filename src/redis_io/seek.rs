@@ -187,8 +187,13 @@ pub fn cursor(link: &mut Link, keys: &Keys) -> Result<Option<String>, RedisIoErr
 
 fn get(link: &mut Link, key: &str) -> Result<Option<String>, RedisIoError> {
     let command = redis::cmd("GET").arg(key).clone();
-    let answer = link.query("GET", key, &command, Duration::ZERO)?;
-    Ok(values::bytes(answer).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(text_of(link.query("GET", key, &command, Duration::ZERO)?))
+}
+
+/// What stands in a key; nothing in it is as good as no key.
+pub(super) fn text_of(value: Value) -> Option<String> {
+    let bytes = values::bytes(value).filter(|bytes| !bytes.is_empty())?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// What a note says, for the log; anybody with the right to it may have written it.

@@ -300,6 +300,11 @@ impl Reader {
         )?;
         let pass = pass.ok_or(Halt::NameLost)?;
         self.report_trimmed(&pass.lost_to_trimming);
+        if let Err(halt) = self.note_came(pass.moved.as_deref(), now) {
+            // What was taken is pending under our name, and nobody holds it: taken up when we can look again.
+            self.own_taken_up = None;
+            return Err(halt);
+        }
         Ok(pass)
     }
 

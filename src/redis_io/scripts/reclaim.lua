@@ -1,11 +1,11 @@
 -- Takes over entries that nobody works on, or (mode 'own') entries of ours that we do not hold.
--- KEYS[3] registry; ARGV[4] most entries to take, ARGV[5] idle time in ms that tells an abandoned entry, ARGV[6] mode: all | own,
+-- KEYS[3] registry, KEYS[4] the last move's note; ARGV[4] most entries to take, ARGV[5] idle time in ms that tells an abandoned entry, ARGV[6] mode: all | own,
 -- ARGV[7] id to begin at, ARGV[8] idle time that says handed over, ARGV[9] above it: handed over, not due yet,
 -- ARGV[10] lease prefix, ARGV[11] idle time after which other software's consumers go, 0 never, ARGV[12] what becomes of
 -- entries that were pending before weir first joined the group: handle | dead-letter | leave; from 13: ids we hold. The registry's member
 -- @before is the highest of their ids.
--- Answers { next id or '', taken, ids lost to trimming, consumers removed }; taken: { entry, owner, idle, count, owner is weir's,
--- belongs into the dead-letter stream }.
+-- Answers { next id or '', taken, ids lost to trimming, consumers removed, the note or '' }; taken: { entry, owner, idle, count, owner is
+-- weir's, belongs into the dead-letter stream }.
 if not holds_lease() then
   return 'FENCED'
 end
@@ -24,6 +24,7 @@ for _, name in ipairs(redis.call('HKEYS', KEYS[3])) do
   ours[name] = true
 end
 local taken, lost, removed = {}, {}, {}
+local note = redis.call('GET', KEYS[4]) or ''
 
 local function is_from_before(id)
   return before ~= '' and not id_less(before, id)
@@ -91,7 +92,7 @@ end
 
 if own then
   local next_id = walk(ARGV[7], true, 0, me)
-  return { next_id, taken, lost, removed }
+  return { next_id, taken, lost, removed, note }
 end
 
 for name in pairs(ours) do
@@ -117,4 +118,4 @@ if ARGV[11] ~= '0' then
   end
 end
 local next_id = walk(ARGV[7], false, abandoned, nil)
-return { next_id, taken, lost, removed }
+return { next_id, taken, lost, removed, note }

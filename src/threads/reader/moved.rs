@@ -3,13 +3,15 @@
 //! What was settled here and comes back after a repair is acknowledged and not handled. After a move it is to be handled, so the
 //! dispatcher must know of the move before it gets an entry that came because of it. Such an entry was handed on here before, so its id
 //! is not above all that were: whenever one comes that is not, the note of the last move is read first. That costs nothing while
-//! nobody moves the group, except one look a second, so that the log tells of a move also when nothing comes.
+//! nobody moves the group. So that the log tells of a move also when nothing comes, the note comes along with each look for abandoned
+//! entries, once a second, and is read alone only when there was none for longer.
 
 use std::time::Duration;
 
 use log::warn;
 
 use super::{CONTEXT, FromReader, Reader};
+use crate::domain::Millis;
 use crate::domain::event::Body;
 use crate::domain::lanes::Arrival;
 use crate::redis_io::seek;
@@ -17,8 +19,9 @@ use crate::runtime::clock;
 use crate::threads::Halt;
 use crate::threads::shared::SeenMove;
 
-/// The note of the last move is read this often.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The note of the last move is read when it did not come along for so long: a little more than the time between two looks for abandoned
+/// entries.
+const LOOK_EVERY: Duration = Duration::from_millis(1_200);
 
 impl Reader {
     /// Also before anything is read for the first time: from then on every change is a move that we must act upon.
@@ -30,6 +33,21 @@ impl Reader {
         self.look_for_move()?;
         self.next_look_for_move = now + clock::millis(LOOK_EVERY);
         Ok(())
+    }
+
+    /// A note that came along with something else that was asked at `asked`.
+    pub(super) fn note_came(&mut self, note: Option<&str>, asked: Millis) -> Result<(), Halt> {
+        let known = match (self.parts.memory.seen_move(), note) {
+            (SeenMove::Never, None) => true,
+            (SeenMove::Note(seen), Some(note)) => seen == note,
+            _ => false,
+        };
+        if known {
+            self.next_look_for_move = asked + clock::millis(LOOK_EVERY);
+            Ok(())
+        } else {
+            self.look_for_move()
+        }
     }
 
     /// Before entries are handed on.
