@@ -187,6 +187,18 @@ fn what_another_one_leaves_of_a_replay_is_handled_by_the_replica_that_had_settle
 }
 
 #[test]
+fn a_move_is_told_also_where_it_brings_nothing() {
+    let redis = TestRedis::start();
+    let replicas = two(&redis);
+    for id in add(&redis, 2) {
+        wait_until("handled", SOON, || handled(&replicas).contains_key(&id));
+        redis.run::<()>(&["XDEL", STREAM, &id]);
+    }
+    moves(&redis, "start");
+    expect_told(&replicas);
+}
+
+#[test]
 fn seeking_forward_skips_what_nobody_has_read() {
     let redis = TestRedis::start();
     let open = Arc::new(AtomicBool::new(false));
