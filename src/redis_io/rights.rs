@@ -249,11 +249,11 @@ impl Right<'_> {
     /// # Errors
     /// When there is no answer, or no connection.
     pub fn ask(&self, link: &mut Link) -> Result<Standing, RedisIoError> {
-        self.judge(link.query(self.name, self.key, &self.probe, Duration::ZERO))
+        Self::judge(link.query(self.name, self.key, &self.probe, Duration::ZERO))
     }
 
     /// What the answer to its probe says.
-    fn judge(&self, answer: Result<Value, RedisIoError>) -> Result<Standing, RedisIoError> {
+    fn judge(answer: Result<Value, RedisIoError>) -> Result<Standing, RedisIoError> {
         match answer {
             Ok(_) => Ok(Standing::Permitted),
             Err(error) => match error.class {
@@ -293,7 +293,7 @@ pub fn check_start(link: &mut Link, keys: &Keys) -> Result<(), RedisIoError> {
             right.key.clone_into(&mut error.key);
             error
         };
-        match right.judge(reply.answer().map_err(named))? {
+        match Right::judge(reply.answer().map_err(named))? {
             Standing::Permitted => {}
             // The dead-letter key is mended while the service runs: degraded, nothing lost.
             Standing::WrongType(_) if right.key == keys.dead_letter => {}

@@ -7,22 +7,22 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 /// Cheap to clone; all clones are the same bell. One thread at a time waits for it.
 #[derive(Debug, Clone)]
 pub struct Bell {
-    ring: Sender<()>,
+    clapper: Sender<()>,
     rung: Receiver<()>,
 }
 
 impl Default for Bell {
     fn default() -> Self {
         // One ring that nobody has heard yet says all that two would say.
-        let (ring, rung) = bounded(1);
-        Self { ring, rung }
+        let (clapper, rung) = bounded(1);
+        Self { clapper, rung }
     }
 }
 
 impl Bell {
     /// Wakes who waits, or who waits next. Never waits itself.
     pub fn ring(&self) {
-        let _ = self.ring.try_send(());
+        let _ = self.clapper.try_send(());
     }
 
     /// Ready when it was rung; for `select!`. It never closes: a waiter holds the bell itself.

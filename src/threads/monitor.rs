@@ -139,7 +139,7 @@ impl Monitor {
             Ok((latency, inspection)) => {
                 self.answered(latency);
                 if let Some(inspection) = inspection {
-                    self.inspected(inspection, began);
+                    self.inspected(&inspection, began);
                 }
                 self.trim();
                 LOOK_EVERY
@@ -167,7 +167,7 @@ impl Monitor {
         let answer = pulse::ask(link, &parts.keys, due, inspect, |sign| match sign {
             Sign::Alive(took) => latency = took,
             // Before the write: a server that hands over answers this, and a pause is to hold then too.
-            Sign::Paused(found) => pause_begins = note_pause(parts, found),
+            Sign::Paused(found) => pause_begins = note_pause(parts, found.as_ref()),
             Sign::Due(due) => due_soon |= due,
             Sign::Clock(redis) => *clock_ahead = redis.checked_signed_diff(clock::unix_ms()),
         });
@@ -223,7 +223,7 @@ impl Monitor {
     }
 
     /// What is known of stream and group since `now`.
-    fn inspected(&mut self, inspection: Inspection, now: Millis) {
+    fn inspected(&mut self, inspection: &Inspection, now: Millis) {
         self.last_inspection = Some(now);
         let state = match &inspection.seen {
             Ok(seen) => self.looked(seen, inspection.dead_letters, now),

@@ -39,11 +39,11 @@ pub enum Reached {
 }
 
 /// Makes the attempts, each in a thread of its own: connecting may block for long, and a stop must not wait for it. The one that
-/// succeeds tells through `line` whether the group may be read.
+/// succeeds tells through `reader` whether the group may be read.
 pub fn reach_redis(
     settings: &Arc<Settings>,
     keys: &Arc<Keys>,
-    line: &ReaderLine,
+    reader: &ReaderLine,
     signals: &Receiver<SignalEvent>,
     notifier: &Notifier,
 ) -> Reached {
@@ -63,7 +63,7 @@ pub fn reach_redis(
             until,
         });
         info!(target: CONTEXT, attempt, maxRetries = attempts, address:% = settings.redis.address; "Connection attempt {attempt}/{attempts}");
-        let answer = match begin_attempt(settings, keys, line) {
+        let answer = match begin_attempt(settings, keys, reader) {
             Ok(answer) => answer,
             Err(failure) => {
                 error!(target: CONTEXT, error:% = failure; "attempt could not be started");
@@ -112,15 +112,15 @@ const AWAY_WARN_MS: Millis = 60_000;
 fn begin_attempt(
     settings: &Arc<Settings>,
     keys: &Arc<Keys>,
-    line: &ReaderLine,
+    reader: &ReaderLine,
 ) -> io::Result<Receiver<Result<(), RedisIoError>>> {
     let (outcome, answer) = bounded(1);
     // Nobody reads the end report: the channel tells, and a stop leaves an attempt that hangs to the end of the process.
     let (reports, _) = bounded(1);
-    let (settings, keys, line) = (Arc::clone(settings), Arc::clone(keys), line.clone());
+    let (settings, keys, reader) = (Arc::clone(settings), Arc::clone(keys), reader.clone());
     spawn("start", reports, move || {
         let mut link = Link::new(&settings.redis, &settings.service.name, "start");
-        outcome.send(try_once(&mut link, &settings, &keys, &line))?;
+        outcome.send(try_once(&mut link, &settings, &keys, &reader))?;
         Ok(())
     })?;
     Ok(answer)
@@ -173,7 +173,7 @@ fn try_once(
     link: &mut Link,
     settings: &Settings,
     keys: &Keys,
-    line: &ReaderLine,
+    reader: &ReaderLine,
 ) -> Result<(), RedisIoError> {
     rights::check_start(link, keys)?;
     let start = &settings.consumer.group_start;
@@ -192,7 +192,7 @@ fn try_once(
     }
     // So that reader need not wait for the monitor's first look, which tells the rest. What cannot be seen here is the monitor's to see.
     if let Ok(paused) = pause::look(link, keys) {
-        line.set_reading(Reading::of(paused.is_some()));
+        reader.set_reading(Reading::of(paused.is_some()));
     }
     Ok(())
 }

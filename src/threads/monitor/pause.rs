@@ -16,17 +16,17 @@ const WAKES_MAX: u32 = 20;
 
 /// Tells the reader and the board what the key says; answers whether a pause begins. While Redis is away nothing changes: the last known
 /// state holds.
-pub(super) fn note_pause(parts: &MonitorParts, found: Option<Paused>) -> bool {
+pub(super) fn note_pause(parts: &MonitorParts, found: Option<&Paused>) -> bool {
     let reading = Reading::of(found.is_some());
     let before = parts.line.set_reading(reading);
     let news = parts.board.update(|observed| {
-        let news = observed.paused != found;
+        let news = observed.paused.as_ref() != found;
         if news {
-            observed.paused.clone_from(&found);
+            observed.paused = found.cloned();
         }
         news
     });
-    match &found {
+    match found {
         Some(paused) if before != Reading::Paused || news => {
             let zone = &parts.settings.log.timezone;
             let since = paused
