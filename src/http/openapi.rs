@@ -1,19 +1,17 @@
 //! `GET /openapi.json`: what the routes take and answer, in the form of `OpenAPI` 3.1.
 //!
-//! Paths and methods come from the table of routes, so none can be missing; what is said of each stands here, and tests compare it with
-//! real answers.
+//! Paths and methods come from the table of routes, so none can be missing; what is said of each stands here and in `document.json`, which
+//! is text because code that builds the same shapes was a fortieth of the whole program. Tests compare both with real answers.
 
+mod filled;
 mod letters;
-mod overview;
-mod schemas;
 
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::respond::Reply;
 use super::route::{Endpoint, ROUTES, Route};
-use crate::domain::delayed::PAGE_MAX;
 
 /// What the gate may answer on every route, before or instead of a worker.
 const BY_THE_GATE: [u16; 11] = [400, 408, 411, 414, 417, 431, 500, 502, 503, 504, 505];
@@ -29,51 +27,40 @@ pub(super) fn answer() -> Reply {
 }
 
 fn document() -> Value {
-    let mut paths = Map::new();
+    let mut document = filled::document();
     for route in &ROUTES {
-        let mut item = Map::new();
         for method in route.allow.split(", ") {
-            item.insert(method.to_ascii_lowercase(), operation(route, method));
+            document["paths"][route.path][method.to_ascii_lowercase()] = operation(route, method);
         }
-        paths.insert(route.path.to_owned(), Value::Object(item));
     }
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "weir",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "A Redis Stream behind HTTP: health of its consumer, and events published to it.",
-            "license": { "name": "MIT", "identifier": "MIT" },
-        },
-        "servers": [{ "url": "/" }],
-        "paths": paths,
-        "components": {
-            "schemas": schemas::all(),
-            "securitySchemes": {
-                "key": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "One of the keys of API_KEY or API_KEY_FILE.",
-                },
-            },
-        },
-    })
+    document
 }
 
 fn operation(route: &Route, method: &str) -> Value {
-    let mut operation = json!({
-        "operationId": operation_id(route, method),
-        "summary": summary(route.endpoint, method),
-        "parameters": parameters(route.endpoint),
-        "responses": responses(route, method),
-    });
+    let mut operation = Value::Object(Map::new());
+    operation["operationId"] = operation_id(route, method).into();
+    operation["summary"] = summary(route.endpoint, method).into();
+    operation["parameters"] = parameters(route.endpoint)
+        .iter()
+        .map(|name| reference("parameters", name))
+        .collect();
+    operation["responses"] = responses(route, method);
     if let Some(body) = request_body(route.endpoint) {
-        operation["requestBody"] = body;
+        operation["requestBody"] = reference("requestBodies", body);
     }
     if route.needs_key {
-        operation["security"] = json!([{ "key": [] }]);
+        let mut any = Value::Null;
+        any["key"] = Value::Array(Vec::new());
+        operation["security"] = Value::Array(vec![any]);
     }
     operation
+}
+
+/// What stands under this name among the components.
+fn reference(kind: &str, name: &str) -> Value {
+    let mut reference = Value::Null;
+    reference["$ref"] = format!("#/components/{kind}/{name}").into();
+    reference
 }
 
 fn operation_id(route: &Route, method: &str) -> String {
@@ -124,65 +111,31 @@ fn summary(endpoint: Endpoint, method: &str) -> &'static str {
     }
 }
 
-fn parameters(endpoint: Endpoint) -> Value {
-    let correlation = json!({
-        "name": "X-Correlation-ID",
-        "in": "header",
-        "description": "Taken over when it matches the pattern; every answer carries it, or a new one.",
-        "schema": { "type": "string" },
-        "example": "order-import-7",
-    });
-    let delay_id = schemas::reference("DelayId");
+/// Names of parameters in `document.json`.
+fn parameters(endpoint: Endpoint) -> &'static [&'static str] {
     match endpoint {
-        Endpoint::Events => {}
-        Endpoint::Delayed => {
-            let after = json!({ "name": "after", "in": "query", "description": "Only what stands behind this one.", "schema": delay_id });
-            let count = json!({ "name": "count", "in": "query", "schema": { "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_MAX } });
-            return json!([correlation, after, count]);
-        }
-        Endpoint::DelayedOne => {
-            let id = json!({ "name": "id", "in": "path", "required": true, "schema": delay_id });
-            return json!([correlation, id]);
-        }
-        _ => {
-            let mut all = vec![correlation];
-            all.extend(letters::parameters(endpoint));
-            return json!(all);
-        }
+        Endpoint::Events => &["CorrelationId", "IdempotencyKey"],
+        Endpoint::Delayed => &["CorrelationId", "DelayedAfter", "DelayedCount"],
+        Endpoint::DelayedOne => &["CorrelationId", "DelayId"],
+        Endpoint::DeadLetters => &[
+            "CorrelationId",
+            "LettersLimit",
+            "LettersBefore",
+            "LettersEvent",
+            "LettersAggregateId",
+            "LettersReason",
+        ],
+        Endpoint::DeadLetter | Endpoint::DeadLetterRetry => &["CorrelationId", "LetterId"],
+        _ => &["CorrelationId"],
     }
-    let once = json!({
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "Not with notBefore. A repetition with the same key and body gets the first answer, and nothing is published again.",
-        "schema": { "type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$" },
-        "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
-    });
-    json!([correlation, once])
 }
 
-fn request_body(endpoint: Endpoint) -> Option<Value> {
-    let schema =
-        |name: &str| json!({ "schema": { "$ref": format!("#/components/schemas/{name}") } });
+/// The name of a body in `document.json`.
+fn request_body(endpoint: Endpoint) -> Option<&'static str> {
     match endpoint {
-        Endpoint::Trigger => Some(json!({
-            "required": false,
-            "description": "Becomes the payload; at most 16 KiB and EVENT_MAX_BYTES.",
-            "content": { "application/json": { "schema": { "type": "object" } } },
-        })),
-        Endpoint::Events => Some(json!({
-            "required": true,
-            "description": "At most 1 MiB. The payload of each event has at most EVENT_MAX_BYTES and is nested at most 64 deep.",
-            "content": {
-                "application/json": schema("Events"),
-                "application/cloudevents+json": schema("CloudEvent"),
-                "application/cloudevents-batch+json": schema("CloudEvents"),
-            },
-        })),
-        Endpoint::DeadLettersRetry => Some(json!({
-            "required": false,
-            "description": "At most 4 KiB; without a body all dead letters are meant.",
-            "content": { "application/json": schema("RetryDeadLetters") },
-        })),
+        Endpoint::Trigger => Some("TestEvent"),
+        Endpoint::Events => Some("Events"),
+        Endpoint::DeadLettersRetry => Some("RetryDeadLetters"),
         _ => None,
     }
 }
@@ -346,7 +299,7 @@ fn own(endpoint: Endpoint, method: &str) -> &'static [Own] {
 
 fn responses(route: &Route, method: &str) -> Value {
     let head = method == "HEAD";
-    let mut responses = Map::new();
+    let mut responses = Value::Object(Map::new());
     // A POST may bring a body where none is taken.
     let with_body: &[u16] = if route.body_bytes_max > 0 || method == "POST" {
         &BY_THE_GATE_WITH_BODY
@@ -354,60 +307,48 @@ fn responses(route: &Route, method: &str) -> Value {
         &[]
     };
     for status in BY_THE_GATE.iter().chain(with_body) {
-        let response = response(*status, by_the_gate(*status), head);
-        responses.insert(status.to_string(), response);
+        let mut response = response(*status, by_the_gate(*status));
+        if !head {
+            response["content"][PROBLEM]["schema"] = reference("schemas", "Problem");
+        }
+        responses[status.to_string()] = response;
     }
-    let problem = schemas::reference("Problem");
     for (status, description, media_type, schema) in own(route.endpoint, method) {
-        if media_type.is_empty() {
-            responses.insert(status.to_string(), response(*status, description, true));
-            continue;
-        }
-        let mut content = json!({ *media_type: { "schema": schemas::reference(schema) } });
-        if BY_THE_GATE.contains(status) && *media_type != "application/problem+json" {
-            content["application/problem+json"] = json!({ "schema": problem });
-        }
-        if *media_type == OPENMETRICS {
-            content[TEXT] = json!({ "schema": schemas::reference(schema) });
-        }
-        let mut response = response(*status, description, head);
+        let mut response = response(*status, description);
         // Where it waits; a test event waits nowhere.
         if *schema == "DelayAccepted" {
-            response["headers"]["Location"] = json!({ "schema": { "type": "string" } });
+            response["headers"]["Location"] = reference("headers", "Text");
         }
-        if !head {
+        if !head && !media_type.is_empty() {
             // A status with two media types has two rows.
-            if let (Some(Value::Object(before)), Value::Object(more)) = (
-                responses
-                    .get(&status.to_string())
-                    .filter(|_| !BY_THE_GATE.contains(status))
-                    .and_then(|before| before.get("content")),
-                &mut content,
-            ) {
-                more.extend(before.clone());
+            let before = &mut responses[status.to_string()]["content"];
+            if !before.is_null() && !BY_THE_GATE.contains(status) {
+                response["content"] = before.take();
             }
-            response["content"] = content;
+            let content = &mut response["content"];
+            content[*media_type]["schema"] = reference("schemas", schema);
+            if BY_THE_GATE.contains(status) && *media_type != PROBLEM {
+                content[PROBLEM]["schema"] = reference("schemas", "Problem");
+            }
+            if *media_type == OPENMETRICS {
+                content[TEXT]["schema"] = reference("schemas", schema);
+            }
         }
-        responses.insert(status.to_string(), response);
+        responses[status.to_string()] = response;
     }
-    Value::Object(responses)
+    responses
 }
 
-fn response(status: u16, description: &str, head: bool) -> Value {
-    let text = json!({ "schema": { "type": "string" } });
-    let mut headers = json!({ "X-Correlation-ID": { "required": true, "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" } } });
+fn response(status: u16, description: &str) -> Value {
+    let mut response = Value::Object(Map::new());
+    response["description"] = description.into();
+    let headers = &mut response["headers"];
+    headers["X-Correlation-ID"] = reference("headers", "CorrelationId");
     match status {
-        201 => headers["Idempotency-Replayed"] = text,
-        401 => headers["WWW-Authenticate"] = text,
-        429 | 503 => {
-            headers["Retry-After"] = json!({ "schema": { "type": "integer", "minimum": 1 } });
-        }
+        201 => headers["Idempotency-Replayed"] = reference("headers", "Text"),
+        401 => headers["WWW-Authenticate"] = reference("headers", "Text"),
+        429 | 503 => headers["Retry-After"] = reference("headers", "RetryAfter"),
         _ => {}
-    }
-    let mut response = json!({ "description": description, "headers": headers });
-    if !head {
-        let schema = schemas::reference("Problem");
-        response["content"] = json!({ "application/problem+json": { "schema": schema } });
     }
     response
 }
@@ -473,16 +414,18 @@ mod tests {
     }
 
     #[test]
-    fn every_schema_that_is_named_exists_and_every_one_is_named() {
+    fn every_component_that_is_named_exists_and_every_one_is_named() {
         let document = document();
         let text = document.to_string();
-        let schemas = document["components"]["schemas"].as_object().unwrap();
-        let named: std::collections::BTreeSet<_> = text
-            .split("#/components/schemas/")
-            .skip(1)
-            .map(|rest| rest.split('"').next().unwrap())
-            .collect();
-        let there: std::collections::BTreeSet<_> = schemas.keys().map(String::as_str).collect();
-        assert_eq!(named, there);
+        for kind in ["headers", "parameters", "requestBodies", "schemas"] {
+            let there = document["components"][kind].as_object().unwrap();
+            let named: std::collections::BTreeSet<_> = text
+                .split(&format!("#/components/{kind}/"))
+                .skip(1)
+                .map(|rest| rest.split('"').next().unwrap())
+                .collect();
+            let there: std::collections::BTreeSet<_> = there.keys().map(String::as_str).collect();
+            assert_eq!(named, there);
+        }
     }
 }
