@@ -10,7 +10,7 @@ use super::supervisor::Supervisor;
 use crate::config::settings::Settings;
 use crate::domain::Millis;
 use crate::domain::backoff::Backoff;
-use crate::domain::lanes::{LANE_HELD_MAX, LaneLimits, PARKED_MAX};
+use crate::domain::lanes::{AHEAD_MAX, LANE_HELD_MAX, LaneLimits, PARKED_MAX};
 use crate::handlers::Handler;
 use crate::http::app::{App, Inside, health_limits};
 use crate::http::gate::{Gate, GateHandle, Reserved, reserve, take_over};
@@ -225,8 +225,9 @@ pub(super) fn start_consuming(
     let name = consumer_name(settings);
     let (to_dispatcher, from_reader) = bounded(1);
     let (permits_tx, permits) = bounded(1);
-    let (jobs_tx, jobs) = bounded(delivery.workers);
-    let (reports_tx, reports) = bounded(delivery.workers);
+    // One with each worker, and those that wait for one; a report for each, so that no worker waits for the dispatcher.
+    let (jobs_tx, jobs) = bounded(delivery.workers * (1 + AHEAD_MAX));
+    let (reports_tx, reports) = bounded(delivery.workers * (1 + AHEAD_MAX));
     let (orders_tx, orders) = bounded(ORDERS_MAX);
     let (from_settler_tx, from_settler) = bounded(FROM_SETTLER_MAX);
     let limits = LaneLimits {
@@ -249,6 +250,7 @@ pub(super) fn start_consuming(
         from_settler,
         control,
         jobs: jobs_tx,
+        jobs_back: jobs.clone(),
         permits: permits_tx,
         orders: orders_tx,
         limits,

@@ -6,7 +6,7 @@ pub mod survey;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, never, select};
 use log::{info, warn};
 
 use super::random;
@@ -46,6 +46,10 @@ const BLOCKING_NAMED: usize = 5;
 /// Ids named in one log line.
 const IDS_SHOWN: usize = 10;
 
+/// Pause while every worker has a job waiting: what comes meanwhile is taken in together, for one wake-up instead of one each. A quarter
+/// of what the waiting jobs take at most.
+const GATHER_PAUSE: Duration = Duration::from_micros(250);
+
 /// Messages taken in before their consequences are sent out: bounds the delay of a job behind a burst.
 const MESSAGES_MAX: usize = 64;
 
@@ -68,8 +72,10 @@ pub struct DispatcherParts {
     pub from_settler: Receiver<FromSettler>,
     /// From main and from those who ask.
     pub control: Receiver<Control>,
-    /// To the workers.
+    /// To the workers; room for one each, and perhaps for more that wait for a worker.
     pub jobs: Sender<Job<Body>>,
+    /// The same channel: takes back what no worker has begun.
+    pub jobs_back: Receiver<Job<Body>>,
     /// To the reader; room for one.
     pub permits: Sender<usize>,
     /// To the settler.
@@ -85,13 +91,16 @@ struct Dispatcher {
     lanes: Lanes<Body>,
     /// Orders the settler has no room for yet; each belongs to a held entry.
     backlog: VecDeque<Order<Body>>,
-    idle_workers: usize,
+    /// Jobs that are with a worker or wait for one.
+    jobs_out: usize,
     /// What was read under another membership is not ours to begin.
     generation: Option<u64>,
     draining: bool,
     last_beat: Millis,
     /// Nothing came in the last wait.
     resting: bool,
+    /// Nothing came the last time it let messages gather.
+    quiet: bool,
     breaker_open: bool,
     blocking: bool,
     blocking_told: Option<Millis>,
@@ -105,16 +114,16 @@ struct Dispatcher {
 /// When workers or settler have gone.
 pub fn run(parts: DispatcherParts) -> Result<(), ThreadError> {
     let lanes = Lanes::new(parts.limits.clone());
-    let idle_workers = parts.limits.workers;
     let mut dispatcher = Dispatcher {
         parts,
         lanes,
         backlog: VecDeque::new(),
-        idle_workers,
+        jobs_out: 0,
         generation: None,
         draining: false,
         last_beat: 0,
         resting: false,
+        quiet: false,
         breaker_open: false,
         blocking: false,
         blocking_told: None,
@@ -157,7 +166,16 @@ impl Dispatcher {
         if !self.backlog.is_empty() {
             wait = FULL_PAUSE;
         }
-        if self.resting {
+        // Not again when nothing came of it: calls that hang while jobs wait are no reason to look four thousand times a second.
+        let gathers = !self.quiet && self.parts.jobs.len() >= self.parts.limits.workers;
+        if gathers {
+            match self.parts.control.recv_timeout(GATHER_PAUSE) {
+                Ok(control) => self.on_control(control),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.parts.control = never(),
+            }
+            wait = Duration::ZERO;
+        } else if self.resting {
             self.beat(wait);
         } else {
             wait = wait.min(BEAT_EVERY);
@@ -181,11 +199,13 @@ impl Dispatcher {
                 Err(_) => self.parts.from_reader = never(),
             },
             recv(self.parts.control) -> message => match message {
-                Ok(Control::Drain) => self.drain(),
-                Ok(Control::Ask(ask)) => self.on_ask(ask),
+                Ok(control) => self.on_control(control),
                 Err(_) => self.parts.control = never(),
             },
-            default(wait) => self.resting = true,
+            default(wait) => {
+                self.quiet = gathers;
+                self.resting = !gathers;
+            }
         }
         for _ in 0..MESSAGES_MAX {
             if let Ok(message) = self.parts.from_settler.try_recv() {
@@ -203,18 +223,14 @@ impl Dispatcher {
     /// Sends everything that is due, as far as there is room; never waits.
     fn send_out(&mut self) -> Result<(), ThreadError> {
         let now = clock::now();
-        while self.idle_workers > 0 {
-            let Some(job) = self.lanes.take_job(now, self.idle_workers) else {
-                break;
-            };
-            // There is room for one job a worker, and idle workers are counted.
-            self.parts
-                .jobs
-                .try_send(job)
-                .map_err(|_| "the workers have gone")?;
-            self.idle_workers -= 1;
+        self.send_jobs(now)?;
+        for order in self.lanes.take_orders() {
+            match (self.backlog.back_mut(), order) {
+                // What was done meanwhile leaves as one order: the settler wakes once.
+                (Some(Order::Acknowledge(before)), Order::Acknowledge(ids)) => before.extend(ids),
+                (_, order) => self.backlog.push_back(order),
+            }
         }
-        self.backlog.extend(self.lanes.take_orders());
         while let Some(order) = self.backlog.pop_front() {
             match self.parts.orders.try_send(order) {
                 Ok(()) => {}
@@ -234,6 +250,37 @@ impl Dispatcher {
         }
         self.report(now);
         Ok(())
+    }
+
+    fn send_jobs(&mut self, now: Millis) -> Result<(), ThreadError> {
+        let workers = self.parts.limits.workers;
+        loop {
+            let job = if self.jobs_out < workers {
+                self.lanes.take_job(now, workers - self.jobs_out)
+            } else if self.parts.jobs.is_full() {
+                None
+            } else {
+                let queued = self.parts.jobs.len();
+                self.lanes.take_job_ahead(now, queued)
+            };
+            let Some(job) = job else {
+                return Ok(());
+            };
+            // There is room for one job a worker, and more are only sent where there is room.
+            self.parts
+                .jobs
+                .try_send(job)
+                .map_err(|_| "the workers have gone")?;
+            self.jobs_out += 1;
+        }
+    }
+
+    /// What no worker has begun goes back to its lanes: the target is down, our name is lost, or it is to be handed over.
+    fn take_jobs_back(&mut self) {
+        while let Ok(job) = self.parts.jobs_back.try_recv() {
+            self.jobs_out -= 1;
+            self.lanes.finish(clock::now(), job.unbegun(), random());
+        }
     }
 
     fn on_reader(&mut self, message: FromReader) {
@@ -265,12 +312,16 @@ impl Dispatcher {
     }
 
     fn on_worker(&mut self, report: JobReport<Body>) {
-        self.idle_workers += 1;
+        self.jobs_out -= 1;
         let unix_ms = clock::unix_ms();
         self.parts
             .board
             .update(|observed| observed.last_message_unix_ms = Some(unix_ms));
+        let closed = !self.lanes.breaker_open();
         self.lanes.finish(clock::now(), report, random());
+        if closed && self.lanes.breaker_open() {
+            self.take_jobs_back();
+        }
     }
 
     fn on_settler(&mut self, message: FromSettler) {
@@ -293,13 +344,22 @@ impl Dispatcher {
             FromSettler::NameLost => {
                 self.generation = None;
                 warn!(target: CONTEXT, held = self.lanes.held(); "name lease lost; nothing begins before its own lease is confirmed again");
+                self.take_jobs_back();
                 self.lanes.suspend(now);
             }
         }
     }
 
+    fn on_control(&mut self, control: Control) {
+        match control {
+            Control::Drain => self.drain(),
+            Control::Ask(ask) => self.on_ask(ask),
+        }
+    }
+
     fn drain(&mut self) {
         self.draining = true;
+        self.take_jobs_back();
         self.lanes.drain(clock::now());
     }
 
@@ -343,6 +403,7 @@ impl Dispatcher {
 
     /// The rest is over: from now on the work is judged that there is.
     fn wake_up(&mut self) {
+        self.quiet = false;
         if std::mem::take(&mut self.resting) {
             self.beat(Duration::ZERO);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::disposition::CallError;
 
+mod ahead;
 mod breaker;
 mod counts;
 mod endings;

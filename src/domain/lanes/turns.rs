@@ -182,7 +182,7 @@ impl<T> Lanes<T> {
     }
 
     /// Takes the eligible entries from the head of a lane that was listed or counted.
-    fn take_run(
+    pub(super) fn take_run(
         &mut self,
         now: Millis,
         key: &LaneKey,

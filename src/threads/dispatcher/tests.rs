@@ -206,6 +206,7 @@ fn start(
         from_settler,
         control: control_rx,
         jobs: jobs_tx,
+        jobs_back: jobs.clone(),
         permits: permits_tx,
         orders: orders_tx,
         limits,

@@ -48,6 +48,7 @@ impl World {
                 for known in self.held.values_mut() {
                     known.doubtful = true;
                 }
+                self.take_ahead_back();
                 self.lanes.suspend(self.now);
                 self.take_orders();
             }

@@ -199,6 +199,13 @@ impl World {
         }
     }
 
+    /// What no worker has begun goes back to its lanes.
+    pub(super) fn take_ahead_back(&mut self) {
+        while let Some(job) = self.ahead.pop_front() {
+            self.finish(job.unbegun());
+        }
+    }
+
     pub(super) fn finish(&mut self, report: JobReport<()>) {
         let mut lost = Vec::new();
         for run in &report.runs {
@@ -223,8 +230,12 @@ impl World {
             .iter()
             .flat_map(|run| [run.done.clone(), run.unhandled.clone()].concat())
             .collect();
+        let closed = !self.lanes.breaker_open();
         self.lanes.finish(self.now, report, random);
         self.take_orders();
+        if closed && self.lanes.breaker_open() {
+            self.take_ahead_back();
+        }
         assert!(
             done.iter().all(|id| self.held[id].ordered),
             "what is done is acknowledged at once"

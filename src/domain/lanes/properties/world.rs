@@ -119,6 +119,8 @@ pub(super) struct World {
     /// Orders and answers under way, by entry.
     pub(super) open: BTreeMap<EntryId, usize>,
     pub(super) workers: Vec<Option<Work>>,
+    /// Jobs that wait for a worker.
+    pub(super) ahead: VecDeque<Job<()>>,
     pub(super) held: BTreeMap<EntryId, Known>,
     /// What the lanes were told is acknowledged: it is not handled again.
     pub(super) settled: BTreeSet<EntryId>,
@@ -193,6 +195,7 @@ impl World {
             answers: VecDeque::new(),
             open: BTreeMap::new(),
             workers: (0..plan.workers).map(|_| None).collect(),
+            ahead: VecDeque::new(),
             held: BTreeMap::new(),
             settled: BTreeSet::new(),
             draining: false,
@@ -331,12 +334,16 @@ impl World {
             if self.workers[worker].is_some() {
                 continue;
             }
-            let idle = self.workers.iter().filter(|work| work.is_none()).count();
-            let Some(job) = self.next_job(idle) else {
+            let job = self.ahead.pop_front().or_else(|| {
+                let idle = self.workers.iter().filter(|work| work.is_none()).count();
+                let job = self.next_job(idle)?;
+                assert!(!self.draining, "nothing new is handed out while draining");
+                self.check_job(&job);
+                Some(job)
+            });
+            let Some(job) = job else {
                 break;
             };
-            assert!(!self.draining, "nothing new is handed out while draining");
-            self.check_job(&job);
             // The way to the worker takes time too.
             let next = self.now
                 + if self.dice.percent(80) {
@@ -353,6 +360,18 @@ impl World {
                 calls: 0,
                 next,
             });
+        }
+        while self.workers.iter().all(Option::is_some)
+            && let Some(job) = self.lanes.take_job_ahead(self.now, self.ahead.len())
+        {
+            assert!(!self.draining, "nothing new is handed out while draining");
+            assert!(
+                !job.probe && job.runs.len() == 1 && job.runs[0].entries.len() == 1,
+                "one call that nothing hangs on"
+            );
+            self.check_job(&job);
+            self.ahead.push_back(job);
+            assert!(self.ahead.len() <= self.plan.workers * AHEAD_MAX);
         }
         self.take_orders();
         self.permits += self.lanes.grant(self.now);
@@ -378,7 +397,8 @@ impl World {
             "the bound on what is held"
         );
         let working = self.workers.iter().flatten().count();
-        assert!(working <= self.plan.workers && self.lanes.running() >= working);
+        assert!(working <= self.plan.workers);
+        assert!(self.lanes.running() >= working + self.ahead.len());
         assert!(self.lanes.counts_open <= self.plan.workers);
         assert!(self.lanes.held_back <= held.len());
         self.check_parked();
@@ -414,6 +434,7 @@ impl World {
     pub(super) fn drain(&mut self) {
         self.draining = true;
         self.permits = 0;
+        self.take_ahead_back();
         self.lanes.drain(self.now);
         self.take_orders();
     }
