@@ -6,6 +6,7 @@
 mod connect;
 mod names;
 mod sign;
+mod socket;
 
 use std::error::Error;
 use std::fmt;
@@ -18,7 +19,7 @@ use ::log::debug;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::transport::{Connector as _, RustlsConnector, TcpConnector};
+use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, Timeout};
 
 use super::{Call, Handler, HandlerError, HandlerResult};
@@ -33,6 +34,7 @@ use crate::runtime::clock;
 use connect::{NotReached, Reaching};
 use names::Names;
 use sign::Signer;
+use socket::Sockets;
 
 const CONTEXT: &str = "event-handler";
 
@@ -100,7 +102,6 @@ impl WebhookHandler {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
-            .no_delay(true)
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
             .timeout_global(Some(timeout))
             .timeout_resolve(Some(reach))
@@ -123,7 +124,7 @@ impl WebhookHandler {
         let url: Uri = (webhook.url.origin() + target)
             .parse()
             .map_err(|_| WebhookError("HANDLER_URL cannot be used as it is".to_owned()))?;
-        let connector = ().chain(TcpConnector::default()).chain(RustlsConnector::default());
+        let connector = Sockets.chain(RustlsConnector::default());
         Ok(Self {
             agent: Agent::with_parts(config, Reaching(connector), Names::new(host, *port)),
             url,
