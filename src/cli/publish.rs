@@ -16,6 +16,7 @@ use crate::config::{self, settings::Settings};
 use crate::domain::entry_id::EntryId;
 use crate::domain::outgoing::{self, EVENTS_MAX, Form, OutgoingEvent, Refused};
 use crate::domain::publishing::{Batch, Fields, Publication, PublishOutcome};
+use crate::domain::timestamp;
 use crate::exit_status::ExitStatus;
 use crate::redis_io::connection;
 use crate::redis_io::errors::RedisIoError;
@@ -257,12 +258,12 @@ impl Publisher<'_> {
             0 => "the event".to_owned(),
             first => format!("lines {first} to {}", lines.last),
         };
-        let unix_ms = clock::unix_ms();
+        let now = timestamp::utc(clock::unix_ms());
         let service = &self.settings.service.name;
         let events: Vec<Fields> = lines
             .events
             .into_iter()
-            .map(|event| event.into_fields(service, unix_ms, None))
+            .map(|event| event.into_fields(service, &now, None))
             .collect();
         let publication = Publication::Batch(Batch { events, once: None });
         self.writer

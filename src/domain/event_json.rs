@@ -61,7 +61,23 @@ pub fn is_json(text: &str) -> bool {
 
 /// A text as a JSON string.
 pub fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut out = String::with_capacity(text.len() + 2);
+    push_quoted(&mut out, text);
+    out
+}
+
+/// Appends a text as a JSON string. Most have nothing to be escaped and are copied as they are.
+pub fn push_quoted(out: &mut String, text: &str) {
+    if text
+        .bytes()
+        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+    {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::Value::from(text).to_string());
+    }
 }
 
 fn unknown_fields(event: &Event) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -94,17 +110,22 @@ impl Object {
 
     /// A member whose value is a string.
     pub(super) fn text(&mut self, name: &str, value: &str) {
-        self.raw(name, &quoted(value));
+        self.name(name);
+        push_quoted(&mut self.0, value);
     }
 
     /// A member whose value is JSON already.
     pub(super) fn raw(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.0.push_str(value);
+    }
+
+    fn name(&mut self, name: &str) {
         if !self.is_empty() {
             self.0.push(',');
         }
-        self.0.push_str(&quoted(name));
+        push_quoted(&mut self.0, name);
         self.0.push(':');
-        self.0.push_str(value);
     }
 
     pub(super) fn end(mut self) -> String {
@@ -157,6 +178,24 @@ mod tests {
                 "{json}"
             );
             assert!(is_json(&json), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_quoted_as_the_library_does_it() {
+        for text in [
+            "",
+            "plain",
+            "ü \u{1f600}",
+            "\u{7f}",
+            "a\"b",
+            "a\\b",
+            "\u{1f}",
+            "\n",
+            "\0",
+            " /<>&'",
+        ] {
+            assert_eq!(quoted(text), serde_json::Value::from(text).to_string());
         }
     }
 }

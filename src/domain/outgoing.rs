@@ -6,21 +6,22 @@
 mod cloud_event;
 mod members;
 mod own;
+mod readable;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::entry_codec::{
     AGGREGATE_ID_BYTES_MAX, EVENT_NAME_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, PAYLOAD_DEPTH_MAX,
     json_depth,
 };
+use super::event_json::push_quoted;
 use super::publishing::Fields;
-use super::timestamp;
 use members::Members;
 use own::NotBefore;
 
@@ -65,12 +66,12 @@ impl OutgoingEvent {
         self.not_before
     }
 
-    /// The fields of its entry, in the order of the contract. `unix_ms` is the time of an event that brings none. The correlation id
-    /// becomes a header unless there is one, or no room for one.
+    /// The fields of its entry, in the order of the contract. `now` is the time of an event that brings none, as
+    /// [`super::timestamp::utc`] writes it. The correlation id becomes a header unless there is one, or no room for one.
     pub fn into_fields(
         self,
         service_name: &str,
-        unix_ms: u64,
+        now: &str,
         correlation_id: Option<&str>,
     ) -> Fields {
         let mut headers = self.headers;
@@ -87,7 +88,7 @@ impl OutgoingEvent {
             ("aggregateId", self.aggregate_id),
             (
                 "timestamp",
-                self.timestamp.unwrap_or_else(|| timestamp::utc(unix_ms)),
+                self.timestamp.unwrap_or_else(|| now.to_owned()),
             ),
             ("payload", self.payload),
             ("serviceName", service_name.to_owned()),
@@ -106,17 +107,17 @@ impl OutgoingEvent {
 
 /// A JSON object of these, in their order.
 fn object(pairs: &[(String, String)]) -> String {
-    let members: Vec<String> = pairs
-        .iter()
-        .map(|(name, value)| {
-            format!(
-                "{}:{}",
-                Value::from(name.as_str()),
-                Value::from(value.as_str())
-            )
-        })
-        .collect();
-    format!("{{{}}}", members.join(","))
+    let mut text = String::from("{");
+    for (name, value) in pairs {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        push_quoted(&mut text, name);
+        text.push(':');
+        push_quoted(&mut text, value);
+    }
+    text.push('}');
+    text
 }
 
 /// What is wrong with one item.
@@ -198,6 +199,14 @@ fn read_any(
     now_unix_ms: Option<u64>,
 ) -> Result<Vec<OutgoingEvent>, Refused> {
     let text = std::str::from_utf8(body).map_err(|_| Refused::NotJson { line: 0, column: 0 })?;
+    // The usual list in one pass. What does not go through it is looked at more closely, and told what is wrong.
+    if form != Form::CloudEvent
+        && let Some(objects) = members::objects(text, EVENTS_MAX)
+    {
+        let not_before = now_unix_ms.map_or(NotBefore::Unknown, |_| NotBefore::InArray);
+        let objects = objects.into_iter().map(Ok);
+        return read_items(objects, form, payload_bytes_max, not_before);
+    }
     let whole: &RawValue = serde_json::from_str(text).map_err(|error| Refused::NotJson {
         line: error.line(),
         column: error.column(),
@@ -214,11 +223,21 @@ fn read_any(
         Some(_) if whole.get().starts_with('[') => NotBefore::InArray,
         Some(now) => NotBefore::From(now),
     };
+    let items = items.into_iter().map(|item| members::of(item.get()));
+    read_items(items, form, payload_bytes_max, not_before)
+}
+
+fn read_items<'a>(
+    items: impl ExactSizeIterator<Item = Result<Members<'a>, String>>,
+    form: Form,
+    payload_bytes_max: usize,
+    not_before: NotBefore,
+) -> Result<Vec<OutgoingEvent>, Refused> {
     let mut events = Vec::with_capacity(items.len());
     let mut faults = Faults::default();
-    for (index, item) in items.into_iter().enumerate() {
+    for (index, item) in items.enumerate() {
         faults.index = index;
-        let event = match members::of(item.get()) {
+        let event = match item {
             Err(what) => {
                 faults.note("item", what);
                 None
@@ -296,8 +315,11 @@ fn optional(
     faults.check(name, text(raw).and_then(|text| check(&text)))
 }
 
-fn text(raw: &RawValue) -> Result<String, String> {
-    serde_json::from_str(raw.get()).map_err(|_| "must be a string".to_owned())
+/// The text of a JSON string, borrowed unless something in it is escaped.
+fn text(raw: &RawValue) -> Result<Cow<'_, str>, String> {
+    serde_json::from_str::<members::Text<'_>>(raw.get())
+        .map(|members::Text(text)| text)
+        .map_err(|_| "must be a string".to_owned())
 }
 
 /// The name of an event: `[A-Za-z0-9._:/@+-]{1,128}`.
@@ -344,16 +366,13 @@ pub fn check_payload(text: &str, bytes_max: usize) -> Result<(), String> {
             text.len()
         ));
     }
-    // Before the parser, which recurses.
+    if readable::is_readable(text, PAYLOAD_DEPTH_MAX) {
+        return Ok(());
+    }
     if json_depth(text) > PAYLOAD_DEPTH_MAX {
         return Err(format!("is nested deeper than {PAYLOAD_DEPTH_MAX}"));
     }
-    match serde_json::from_str::<Value>(text) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(
-            "cannot be read back: a number out of range, or half of a surrogate pair".to_owned(),
-        ),
-    }
+    Err("cannot be read back: a number out of range, or half of a surrogate pair".to_owned())
 }
 
 fn check_timestamp(text: &str) -> Result<String, String> {
@@ -403,7 +422,7 @@ pub fn headers(json: &str) -> Result<Vec<(String, String)>, String> {
         {
             return Err(format!("{:?} stands twice", members::short(&name)));
         }
-        headers.push((name, value));
+        headers.push((name.into_owned(), value.into_owned()));
     }
     if headers.len() > HEADERS_MAX {
         return Err(format!(

@@ -16,6 +16,7 @@ use crate::domain::health::{Dependency, Reason};
 use crate::domain::outgoing::{self, Form, ItemError, OutgoingEvent, Refused};
 use crate::domain::publishing::{Batch, Fields, Once, Publication, PublishOutcome};
 use crate::domain::timed::{Timed, TimedAnswer};
+use crate::domain::timestamp;
 
 /// The longest `Idempotency-Key`, bytes (contract).
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
@@ -191,9 +192,10 @@ fn understand(
     if not_before.is_some() && key.is_some() {
         return Err(Box::new(invalid(&not_remembered(), id)));
     }
+    let now = timestamp::utc(at.unix_ms);
     let mut events: Vec<Fields> = events
         .into_iter()
-        .map(|event| event.into_fields(&app.identity.name, at.unix_ms, Some(id)))
+        .map(|event| event.into_fields(&app.identity.name, &now, Some(id)))
         .collect();
     if let Some(due_unix_ms) = not_before {
         return Ok(Publication::Timed(Timed::Delay {

@@ -29,6 +29,12 @@ const CONNECT_TIMEOUT_MAX: Duration = Duration::from_millis(1500);
 /// The operation that errors name.
 const XADD: &str = "XADD";
 
+/// What a script's command has besides what is published: its name, the script, keys, and a few words for the script.
+const HEAD_ARGUMENTS: usize = 8;
+
+/// These together, bytes, about, so that a command of a thousand events is not copied while it grows.
+const HEAD_BYTES: usize = 512;
+
 /// How a script is named to the server.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum How {
@@ -40,14 +46,20 @@ use How::{ByHash, ByText};
 impl How {
     /// The beginning of a script's command.
     pub(super) fn call(self, script: &Text) -> Cmd {
-        let mut command = match self {
-            ByHash => redis::cmd("EVALSHA"),
-            ByText => redis::cmd("EVAL"),
+        self.call_with(script, 0, 0)
+    }
+
+    /// The same, with room for so many arguments that have so many bytes together.
+    fn call_with(self, script: &Text, arguments: usize, bytes: usize) -> Cmd {
+        let (name, script) = match self {
+            ByHash => ("EVALSHA", script.script.get_hash()),
+            ByText => ("EVAL", script.body),
         };
-        match self {
-            ByHash => command.arg(script.script.get_hash()),
-            ByText => command.arg(script.body),
-        };
+        let mut command = Cmd::with_capacity(
+            arguments + HEAD_ARGUMENTS,
+            bytes + script.len() + HEAD_BYTES,
+        );
+        command.arg(name).arg(script);
         command
     }
 }
@@ -196,18 +208,33 @@ impl StreamWriter {
 }
 
 fn xadd(stream: &str, fields: &Fields) -> Cmd {
-    let mut command = redis::cmd("XADD");
-    command.arg(stream).arg("*");
+    let mut command =
+        Cmd::with_capacity(3 + 2 * fields.len(), text_bytes(fields) + stream.len() + 8);
+    command.arg("XADD").arg(stream).arg("*");
     for (name, value) in fields {
         command.arg(*name).arg(value.as_str());
     }
     command
 }
 
+/// Names and values, bytes: what a command of them needs room for.
+fn text_bytes(fields: &Fields) -> usize {
+    fields
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum()
+}
+
 /// The script that adds all of a batch, or answers what was remembered. Names and values are arguments, so a batch of any size is one
 /// script; the script itself never unpacks more than one entry.
 fn script(keys: &Keys, batch: &Batch, how: How) -> Cmd {
-    let mut command = how.call(&scripts::PUBLISH);
+    let arguments: usize = batch.events.iter().map(|fields| 1 + 2 * fields.len()).sum();
+    let bytes: usize = batch
+        .events
+        .iter()
+        .map(|fields| 4 + text_bytes(fields))
+        .sum();
+    let mut command = how.call_with(&scripts::PUBLISH, arguments, bytes);
     match &batch.once {
         Some(once) => command
             .arg(2)

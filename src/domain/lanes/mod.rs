@@ -4,7 +4,7 @@
 //! included; a failing entry holds back its own lane only; no call begins without a fresh lease and a written count; what is
 //! held stays within its bounds; everything that came in is ordered out exactly once.
 
-mod ahead;
+pub mod ahead;
 mod entry;
 mod flow;
 mod leases;
@@ -22,7 +22,6 @@ mod turns;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
-pub use ahead::AHEAD_MAX;
 use entry::Class;
 pub use entry::{
     Arrival, Entry, FailedCall, Job, JobReport, LaneKey, Order, Origin, Released, Run, RunReport,

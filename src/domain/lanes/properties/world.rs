@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::lanes::ahead::AHEAD_MAX;
 use crate::domain::lanes::*;
 
 pub(super) const CLAIM_IDLE: Millis = 900;

@@ -1,6 +1,7 @@
 //! Jobs that wait for a worker.
 
 use super::*;
+use crate::domain::lanes::ahead::AHEAD_MAX;
 
 /// Four workers that are all busy, calls that take 200 us, and so many entries more, of as many lanes. The jobs of the four come along.
 fn busy(more: u64) -> (Lanes<()>, Vec<Job<()>>) {
