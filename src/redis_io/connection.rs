@@ -356,7 +356,7 @@ impl Link {
         } else {
             Wire::of_the_crate(&self.settings)
         };
-        let wire = wire.map_err(|error| error.sorted(&fail))?;
+        let wire = wire.map_err(|error| error.sorted(fail))?;
         let mut open = Open {
             wire,
             timeout: None,

@@ -185,10 +185,8 @@ proptest! {
         let place = place.index(bytes.len());
         bytes[place] = byte;
         let mut scan = Scan::default();
-        if let Ok(Some(end)) = scan.end(&bytes) {
-            if let Some(entries) = scan.entries(&bytes) {
-                prop_assert_eq!(Some(entries), entries_by_the_crate(&bytes[..end]));
-            }
+        if let Ok(Some(end)) = scan.end(&bytes) && let Some(entries) = scan.entries(&bytes) {
+            prop_assert_eq!(Some(entries), entries_by_the_crate(&bytes[..end]));
         }
     }
 

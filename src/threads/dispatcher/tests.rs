@@ -1,7 +1,7 @@
 //! The three circles with every channel at capacity 1: whatever the order of things, nothing locks, nothing is lost, lanes keep their order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::entry_codec;
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::Event;
+use crate::domain::lanes::ahead::AHEAD_MAX;
 use crate::domain::lanes::{Arrival, Fetched, LANE_HELD_MAX, LaneKey, Origin, PARKED_MAX};
 use crate::handlers::{Call, Handler, HandlerError, HandlerResult};
 use crate::runtime::calls::Calls;
@@ -165,6 +166,8 @@ struct Circles {
     control: Sender<Control>,
     settled: Arc<Settled>,
     board: Board,
+    /// What waits for a worker.
+    jobs: Receiver<Job<Body>>,
 }
 
 fn limits(max_in_flight: usize) -> LaneLimits {
@@ -190,10 +193,21 @@ fn start(
     entries: u64,
     aggregate_of: AggregateOf,
 ) -> Circles {
+    start_with_room(handler, limits, entries, aggregate_of, WORKERS)
+}
+
+/// The same with room for so many jobs.
+fn start_with_room(
+    handler: &Arc<dyn Handler>,
+    limits: LaneLimits,
+    entries: u64,
+    aggregate_of: AggregateOf,
+    jobs_max: usize,
+) -> Circles {
     let (reports_tx, ends) = bounded::<EndReport>(16);
     let (to_dispatcher, from_reader) = bounded(1);
     let (permits_tx, permits) = bounded(1);
-    let (jobs_tx, jobs) = bounded(WORKERS);
+    let (jobs_tx, jobs) = bounded(jobs_max);
     let (reports, from_workers) = bounded(1);
     let (orders_tx, orders) = bounded(1);
     let (from_settler_tx, from_settler) = bounded(1);
@@ -213,6 +227,7 @@ fn start(
         board: board.clone(),
     };
     spawn("dispatcher", reports_tx.clone(), move || run(parts)).unwrap();
+    let waiting = jobs.clone();
     let calls = Calls::new(WORKERS);
     for number in 0..WORKERS {
         let (jobs, reports, handler) = (jobs.clone(), reports.clone(), Arc::clone(handler));
@@ -237,6 +252,7 @@ fn start(
         control,
         settled,
         board,
+        jobs: waiting,
     }
 }
 
@@ -248,6 +264,7 @@ fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
         control,
         settled,
         board,
+        jobs: _,
     } = start(
         &(Arc::clone(&handler) as Arc<dyn Handler>),
         limits(6),
@@ -347,12 +364,11 @@ fn an_aggregate_that_keeps_failing_holds_back_nobody_else_and_comes_back_in_orde
             .partition(|ms| aggregate(*ms) == "bad");
         (bad.len() as u64, others.len() as u64)
     };
-    let (_never, pause) = bounded::<()>(0);
     let wait_for = |what: &str, expected: (u64, u64)| {
         let deadline = clock::now() + 30_000;
         while acknowledged() != expected {
             assert!(clock::now() < deadline, "{what}: {:?}", acknowledged());
-            let _ = pause.recv_timeout(Duration::from_millis(5));
+            std::thread::park_timeout(Duration::from_millis(5));
         }
     };
     wait_for("the others flow while one aggregate fails", (0, OTHERS));
@@ -360,7 +376,7 @@ fn an_aggregate_that_keeps_failing_holds_back_nobody_else_and_comes_back_in_orde
     let deadline = clock::now() + 5_000;
     while circles.board.snapshot().parked < BACKLOG - LANE_HELD_MAX as u64 {
         assert!(clock::now() < deadline, "{:?}", circles.board.snapshot());
-        let _ = pause.recv_timeout(Duration::from_millis(5));
+        std::thread::park_timeout(Duration::from_millis(5));
     }
     assert!(!circles.board.snapshot().aggregates_blocking);
     handler.recovered.store(true, Ordering::Relaxed);
@@ -380,7 +396,7 @@ fn at_rest_it_says_for_how_long_and_the_first_message_ends_that() {
     let (_reports, from_workers) = bounded(1);
     let (_settler, from_settler) = bounded(1);
     let (_control, control) = bounded(1);
-    let (jobs, _jobs) = bounded(WORKERS);
+    let (jobs, jobs_back) = bounded(WORKERS);
     let (permits, _permits) = bounded(1);
     let (orders, _orders) = bounded(1);
     let board = Board::default();
@@ -390,6 +406,7 @@ fn at_rest_it_says_for_how_long_and_the_first_message_ends_that() {
         from_settler,
         control,
         jobs,
+        jobs_back,
         permits,
         orders,
         limits: limits(10),
@@ -415,4 +432,68 @@ fn at_rest_it_says_for_how_long_and_the_first_message_ends_that() {
     assert!(wait_for(resting, false), "nothing comes");
     assert!(wait_for(STALL_AFTER, true), "it is judged as at work");
     assert!(wait_for(resting, false), "nothing comes any more");
+}
+
+/// The calls of events beyond this one wait at a gate.
+const UNGATED: u64 = 200;
+
+struct Gated {
+    begun: AtomicUsize,
+    /// Open once its sender is gone.
+    gate: Receiver<()>,
+}
+
+impl Handler for Gated {
+    fn handle(&self, event: &Event, _call: Call) -> HandlerResult {
+        if event.id().ms > UNGATED {
+            self.begun.fetch_add(1, Ordering::Relaxed);
+            let _ = self.gate.recv();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn jobs_that_wait_for_a_worker_are_taken_back_when_it_drains() {
+    const GATED: u64 = 30;
+    let (closed, gate) = bounded(0);
+    let handler = Arc::new(Gated {
+        begun: AtomicUsize::new(0),
+        gate,
+    });
+    let bounds = LaneLimits {
+        batch: false,
+        ..limits(100)
+    };
+    let circles = start_with_room(
+        &(Arc::clone(&handler) as Arc<dyn Handler>),
+        bounds,
+        UNGATED + GATED,
+        |ms| ms.to_string(),
+        WORKERS * (1 + AHEAD_MAX),
+    );
+    let wait_for = |what: &str, condition: &dyn Fn() -> bool| {
+        let deadline = clock::now() + 30_000;
+        while !condition() {
+            assert!(clock::now() < deadline, "{what}");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    };
+    wait_for("all workers are busy and there is more", &|| {
+        handler.begun.load(Ordering::Relaxed) == WORKERS && !circles.jobs.is_empty()
+    });
+    circles.control.send(Control::Drain).unwrap();
+    wait_for("they are taken back", &|| circles.jobs.is_empty());
+    drop(closed);
+    for _ in 0..WORKERS + 3 {
+        let report = circles.ends.recv_timeout(Duration::from_mins(1)).unwrap();
+        let reader = report.name == "reader";
+        assert!(
+            reader || matches!(report.ending, Ending::Returned),
+            "{report}"
+        );
+    }
+    assert_eq!(handler.begun.load(Ordering::Relaxed), WORKERS);
+    let acknowledged = circles.settled.lock().unwrap().0.len();
+    assert_eq!(acknowledged as u64, UNGATED + WORKERS as u64);
 }
