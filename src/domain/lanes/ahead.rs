@@ -34,7 +34,7 @@ impl<T> Lanes<T> {
         // What competes with the ready ones for an idle worker would never see one.
         let others_wait =
             !(self.counted.is_empty() && self.to_count.is_empty() && self.redelivered.is_empty());
-        if self.limits.batch || self.draining || self.breaker.is_open() || others_wait {
+        if self.limits.batch || self.breaker.is_open() || others_wait {
             return 0;
         }
         let Some(mean) = self.mean_call_us else {

@@ -27,6 +27,7 @@ fn ten_failures_in_a_row_pause_reading_and_calls() {
         let mut lanes = broken(&error);
         assert!(lanes.breaker_open());
         assert_eq!(lanes.grant(NOW), 0);
+        assert!(lanes.take_job_ahead(NOW, 0).is_none());
         assert!(
             lanes.take_job(NOW + 999, 4).is_none(),
             "not before the first probe's moment"
