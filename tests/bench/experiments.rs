@@ -1,7 +1,9 @@
 //! What is measured, and in which order.
 
 mod drain;
+mod growth;
 mod http;
+mod idle;
 mod outside;
 mod rest;
 
@@ -21,6 +23,11 @@ pub static EXPERIMENTS: &[Experiment] = &[
         name: "drain",
         about: "a backlog is handled and acknowledged",
         run: drain::run,
+    },
+    Experiment {
+        name: "idle",
+        about: "an event is added to a stream at rest, every few milliseconds",
+        run: idle::run,
     },
     Experiment {
         name: "webhook",
@@ -43,9 +50,39 @@ pub static EXPERIMENTS: &[Experiment] = &[
         run: http::live,
     },
     Experiment {
+        name: "pages",
+        about: "every page over 16 kept connections",
+        run: http::pages,
+    },
+    Experiment {
+        name: "burst",
+        about: "64 connections are opened at once",
+        run: http::burst,
+    },
+    Experiment {
         name: "rest",
         about: "start, memory and wake-ups of a service that has nothing to do",
         run: rest::run,
+    },
+    Experiment {
+        name: "aggregates",
+        about: "a backlog of 10, 1,000 and 100,000 aggregates",
+        run: growth::aggregates,
+    },
+    Experiment {
+        name: "held-back",
+        about: "a backlog behind 1,000 aggregates whose events fail",
+        run: growth::held_back,
+    },
+    Experiment {
+        name: "stream",
+        about: "the end of a stream of 1e4, 1e6 and 1e7 entries",
+        run: growth::stream,
+    },
+    Experiment {
+        name: "replicas",
+        about: "a backlog is shared by 1 to 4 replicas",
+        run: growth::replicas,
     },
 ];
 

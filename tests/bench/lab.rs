@@ -2,11 +2,13 @@
 
 use std::env;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::ops::Range;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::support::http;
 use super::support::process::Process;
 use super::support::redis_client::STREAM;
 use super::support::test_redis::TestRedis;
@@ -22,8 +24,12 @@ pub enum Size {
 
 /// Nothing that is waited for takes longer on any machine that is worth measuring.
 pub const LIMIT: Duration = Duration::from_mins(5);
-/// Between two looks at what comes to an end by itself: each costs Redis some microseconds.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Between two looks at what comes to an end by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// Between two questions whether a service is ready: a twentieth of the fastest start.
+const ASK_EVERY: Duration = Duration::from_micros(100);
+/// Longest wait for one answer to that question.
+const ANSWER: Duration = Duration::from_secs(2);
 /// Events in one write when a backlog is made.
 const CHUNK: usize = 1_000;
 /// What the kernel counts processor time in, a second (`USER_HZ`: 100 on every Linux).
@@ -48,18 +54,40 @@ impl Lab {
 
 /// A reference: this executable with these words.
 pub fn reference(words: &[&str]) -> Process {
-    let mut command = Command::new(env::current_exe().expect("this executable"));
+    start(&mut reference_command(words))
+}
+
+/// The command of it.
+pub fn reference_command(words: &[&str]) -> Command {
+    let mut command = clean(env::current_exe().expect("this executable"));
     command.arg("reference").args(words);
-    start(&mut command)
+    command
 }
 
 /// weir with everything at its defaults, but quiet, without test events, and with these settings.
 pub fn weir(redis: &TestRedis, settings: &[(&str, &str)]) -> Weir {
-    let port = super::support::ports::free();
-    let mut command = Command::new(weir_program());
+    launch(clean(weir_program()), redis, settings)
+}
+
+/// weir's library with a handler of the bench, in this executable; see [`super::handlers`].
+pub fn weir_with(redis: &TestRedis, handler: &str, settings: &[(&str, &str)]) -> Weir {
+    let mut command = clean(env::current_exe().expect("this executable"));
+    command.env(super::handlers::VARIABLE, handler);
+    launch(command, redis, settings)
+}
+
+/// A program with the same environment for all contestants: none but the path.
+fn clean(program: PathBuf) -> Command {
+    let mut command = Command::new(program);
     command
         .env_clear()
-        .env("PATH", env::var_os("PATH").unwrap_or_default())
+        .env("PATH", env::var_os("PATH").unwrap_or_default());
+    command
+}
+
+fn launch(mut command: Command, redis: &TestRedis, settings: &[(&str, &str)]) -> Weir {
+    let port = super::support::ports::free();
+    command
         .env("REDIS_HOST", "127.0.0.1")
         .env("REDIS_PORT", redis.port().to_string())
         .env("SERVICE_NAME", "bench")
@@ -68,8 +96,10 @@ pub fn weir(redis: &TestRedis, settings: &[(&str, &str)]) -> Weir {
         .env("LOG_LEVEL", "WARN")
         .env("TEST_EVENT_INTERVAL_MS", "0")
         .envs(settings.iter().copied());
+    let (process, output) = start_heard(&mut command);
     Weir {
-        process: start(&mut command),
+        process,
+        output,
         port,
     }
 }
@@ -77,15 +107,15 @@ pub fn weir(redis: &TestRedis, settings: &[(&str, &str)]) -> Weir {
 /// A running weir.
 pub struct Weir {
     pub process: Process,
+    /// Its standard output: nothing but what a handler of the bench writes, or a warning.
+    pub output: ChildStdout,
     pub port: u16,
 }
 
 impl Weir {
     /// Waits until it is ready.
     pub fn ready(mut self) -> Self {
-        wait_for(&mut self.process, || {
-            http::status(self.port, "/health/ready") == Some(200)
-        });
+        until_ready(&mut self.process, self.port);
         self
     }
 }
@@ -96,13 +126,97 @@ pub fn weir_program() -> PathBuf {
         .map_or_else(|| env!("CARGO_BIN_EXE_weir").into(), PathBuf::from)
 }
 
-fn start(command: &mut Command) -> Process {
-    let child = command
+/// Starts a program whose output nobody needs.
+pub fn start(command: &mut Command) -> Process {
+    Process::new(spawn(command.stdout(Stdio::null())))
+}
+
+/// Starts a program whose output is listened to.
+pub fn start_heard(command: &mut Command) -> (Process, ChildStdout) {
+    let mut child = spawn(command.stdout(Stdio::piped()));
+    let output = child.stdout.take().expect("a pipe");
+    (Process::new(child), output)
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
         .spawn()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    Process::new(child)
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// Waits until `/health/ready` answers 200.
+pub fn until_ready(process: &mut Process, port: u16) {
+    let begin = Instant::now();
+    while says_ready(port).is_none() {
+        assert!(process.status().is_none(), "it ended before it was ready");
+        assert!(begin.elapsed() < LIMIT, "not ready after {LIMIT:?}");
+        std::thread::sleep(ASK_EVERY);
+    }
+}
+
+fn says_ready(port: u16) -> Option<()> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(ANSWER)).ok()?;
+    stream
+        .write_all(b"GET /health/ready HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+        .ok()?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).ok()?;
+    status.ends_with(b" 200").then_some(())
+}
+
+/// While it lives, this process and all that it starts run on one processor: what wakes up on another is dear, and the scheduler
+/// chooses.
+pub struct Pinned {
+    before: String,
+}
+
+impl Pinned {
+    /// On the processor of that number among those we may use; the last where there are fewer.
+    pub fn to(place: usize) -> Self {
+        let before = allowed_processors();
+        let all = numbers(&before);
+        let processor = all.get(place).or(all.last()).expect("a processor");
+        pin(&processor.to_string());
+        Self { before }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        pin(&self.before);
+    }
+}
+
+fn pin(processors: &str) {
+    let status = Command::new("taskset")
+        .args(["-cp", processors, &std::process::id().to_string()])
+        .stdout(Stdio::null())
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "taskset; install the package util-linux"
+    );
+}
+
+/// As the kernel writes it: `0-3,8`.
+fn allowed_processors() -> String {
+    fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .map_or_else(|| "0".to_owned(), |list| list.trim().to_owned())
+}
+
+fn numbers(list: &str) -> Vec<usize> {
+    list.split(',')
+        .filter_map(|part| {
+            let (begin, end) = part.split_once('-').unwrap_or((part, part));
+            Some(begin.parse().ok()?..=end.parse().ok()?)
+        })
+        .flatten()
+        .collect()
 }
 
 /// Waits for the condition while the process lives; answers how long that took.
@@ -197,6 +311,39 @@ pub fn add(pipeline: &mut redis::Pipeline, number: usize, aggregates: usize) {
         .arg(&["serviceName", "shop"])
         .arg(&["headers", HEADERS])
         .ignore();
+}
+
+/// The id of the n-th small entry, counted from 1; before the first for 0.
+pub fn small_id(number: usize) -> String {
+    format!("{}-0", 1_764_000_000_000 + number)
+}
+
+/// Adds small entries to a stream, those from `begin` on, named `PREFIXn` over so many aggregates. Redis makes them itself: ten million are
+/// there in seconds and take some forty bytes each.
+pub fn fill_small(
+    redis: &TestRedis,
+    stream: &str,
+    numbers: Range<usize>,
+    prefix: &str,
+    aggregates: usize,
+) {
+    const SCRIPT: &str = "for n = tonumber(ARGV[1]), tonumber(ARGV[2]) do \
+         redis.call('XADD', KEYS[1], string.format('%d-0', 1764000000001 + n), 'event', 'e', \
+         'aggregateId', ARGV[3] .. n % tonumber(ARGV[4])) end";
+    let mut connection = connect(redis);
+    for begin in numbers.clone().step_by(CHUNK) {
+        let end = (begin + CHUNK).min(numbers.end);
+        redis::cmd("EVAL")
+            .arg(SCRIPT)
+            .arg(1)
+            .arg(stream)
+            .arg(begin)
+            .arg(end - 1)
+            .arg(prefix)
+            .arg(aggregates)
+            .query::<()>(&mut connection)
+            .expect("fill the stream");
+    }
 }
 
 /// A connection that nothing else uses.

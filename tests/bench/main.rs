@@ -13,6 +13,8 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "a measurement may stop at the first surprise, and shows what it has seen"
 )]
 #![allow(
@@ -20,12 +22,16 @@
     reason = "there is no shutdown flag to wait on; threads and waits end with the process"
 )]
 
+mod environment;
 mod experiments;
 mod figures;
+mod handlers;
 mod lab;
 mod references;
 mod report;
+mod rows;
 mod support;
+mod watch;
 
 use std::env;
 use std::process::ExitCode;
@@ -33,7 +39,6 @@ use std::process::ExitCode;
 use experiments::EXPERIMENTS;
 use figures::Figures;
 use lab::{Lab, Size};
-use report::ROWS;
 
 /// Rounds of a full run: a median of five.
 const ROUNDS: usize = 5;
@@ -41,6 +46,9 @@ const ROUNDS: usize = 5;
 const ROUNDS_SHORT: usize = 1;
 
 fn main() -> ExitCode {
+    if let Ok(handler) = env::var(handlers::VARIABLE) {
+        return handlers::run(&handler);
+    }
     let mut arguments: Vec<String> = env::args().skip(1).collect();
     if arguments.first().is_some_and(|word| word == "reference") {
         references::serve(&arguments[1..]);
@@ -80,7 +88,11 @@ fn main() -> ExitCode {
     if report.all_hold() || short {
         ExitCode::SUCCESS
     } else {
-        println!("bench: {} of {} targets hold", report.holding(), ROWS.len());
+        println!(
+            "bench: {} of {} targets hold",
+            report.holding(),
+            report.measured()
+        );
         ExitCode::FAILURE
     }
 }

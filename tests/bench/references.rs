@@ -3,6 +3,7 @@
 mod drain;
 mod limit;
 mod publish;
+mod smallest;
 mod target;
 
 use std::net::SocketAddr;
@@ -14,7 +15,9 @@ pub fn serve(words: &[String]) {
     let port = |place: usize| -> u16 { word(place).parse().expect("a port") };
     let address = |place: usize| -> SocketAddr { word(place).parse().expect("an address") };
     match word(0) {
-        "drain" => drain::run(address(1), word(2)),
+        "drain" => drain::run(address(1), word(2), false),
+        "tell" => drain::run(address(1), word(2), true),
+        "smallest" => smallest::run(address(1), port(2), "bench"),
         "limit" => limit::run(address(1), word(2)),
         "ureq" => target::post(word(1), number(2), number(3)),
         "spawn" => target::spawn(word(1), number(2), number(3)),

@@ -6,134 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::environment;
 use super::figures::{Figures, Spread, shown};
 use super::lab::{Lab, Size};
-
-/// What a row demands.
-#[derive(Debug, Clone, Copy)]
-enum Target {
-    /// Of the reference's figure, at least so much.
-    AtLeast(f64),
-    /// Of the reference's figure, at most so much.
-    AtMost(f64),
-    /// The figure itself, at most so much.
-    Below(f64),
-}
-
-/// One line of the table.
-pub struct Row {
-    about: &'static str,
-    subject: &'static str,
-    reference: Option<&'static str>,
-    quantity: &'static str,
-    target: Target,
-}
-
-const fn row(
-    about: &'static str,
-    subject: &'static str,
-    reference: &'static str,
-    quantity: &'static str,
-    target: Target,
-) -> Row {
-    Row {
-        about,
-        subject,
-        reference: Some(reference),
-        quantity,
-        target,
-    }
-}
-
-const fn alone(about: &'static str, quantity: &'static str, most: f64) -> Row {
-    Row {
-        about,
-        subject: "weir",
-        reference: None,
-        quantity,
-        target: Target::Below(most),
-    }
-}
-
-/// All of them.
-pub static ROWS: &[Row] = &[
-    row(
-        "drain a backlog",
-        "weir",
-        "redis crate",
-        "events/s",
-        Target::AtLeast(1.3),
-    ),
-    row(
-        "the same",
-        "weir",
-        "limit",
-        "events/s",
-        Target::AtLeast(0.3),
-    ),
-    row(
-        "processor time of it",
-        "weir",
-        "redis crate",
-        "CPU s per million",
-        Target::AtMost(1.2),
-    ),
-    row(
-        "all events of one aggregate",
-        "weir, one aggregate",
-        "weir",
-        "events/s",
-        Target::AtLeast(0.5),
-    ),
-    row(
-        "webhook, 8 workers",
-        "weir, webhook",
-        "ureq",
-        "events/s",
-        Target::AtLeast(0.9),
-    ),
-    row(
-        "command, 4 workers",
-        "weir, command",
-        "spawn",
-        "events/s",
-        Target::AtLeast(0.8),
-    ),
-    row(
-        "POST /events, one event",
-        "weir, POST",
-        "tiny_http, POST",
-        "requests/s",
-        Target::AtLeast(0.5),
-    ),
-    row(
-        "POST /events, 100 events",
-        "weir, batches",
-        "XADD",
-        "events/s",
-        Target::AtLeast(0.5),
-    ),
-    row(
-        "live, 1 connection",
-        "weir, 1 connections",
-        "tiny_http, 1 connections",
-        "requests/s",
-        Target::AtLeast(0.8),
-    ),
-    row(
-        "live, 16 connections",
-        "weir, 16 connections",
-        "tiny_http, 16 connections",
-        "requests/s",
-        Target::AtLeast(1.0),
-    ),
-    alone("memory while draining", "RSS draining, MiB", 12.0),
-    alone("memory at rest", "RSS idle, MiB", 6.0),
-    alone("start to ready", "start to ready, ms", 10.0),
-    alone("wake-ups at rest", "switches/s", 8.0),
-    alone("processor at rest", "CPU idle, %", 0.1),
-    alone("the program", "program, MiB", 5.0),
-];
+use super::rows::{ROWS, Row, Target};
 
 /// A row with what came out.
 struct Line {
@@ -147,12 +23,15 @@ struct Line {
 
 pub struct Report {
     lines: Vec<Line>,
+    /// What it ran on, a line.
+    environment: String,
     figures: serde_json::Value,
 }
 
 /// The report of a run; rows that were not measured are left out.
 pub fn of(figures: &Figures) -> Report {
-    let lines = ROWS.iter().filter_map(|row| line(row, figures)).collect();
+    let rows = ROWS.iter();
+    let lines = rows.filter_map(|row| line(row, figures)).collect();
     let all: Vec<_> = figures
         .iter()
         .map(|(contestant, quantity, values)| {
@@ -161,6 +40,7 @@ pub fn of(figures: &Figures) -> Report {
         .collect();
     Report {
         lines,
+        environment: environment::line(),
         figures: all.into(),
     }
 }
@@ -177,6 +57,7 @@ fn line(row: &'static Row, figures: &Figures) -> Option<Line> {
     let holds = match row.target {
         Target::AtLeast(least) => value >= least,
         Target::AtMost(most) | Target::Below(most) => value <= most,
+        Target::Always(least) => subject.least >= least,
     };
     Some(Line {
         row,
@@ -192,13 +73,18 @@ impl Report {
         self.holding() == self.lines.len()
     }
 
+    pub fn measured(&self) -> usize {
+        self.lines.len()
+    }
+
     pub fn holding(&self) -> usize {
         self.lines.iter().filter(|line| line.holds).count()
     }
 
     /// As the README shows it.
     pub fn table(&self) -> String {
-        let mut text = String::from(
+        let mut text = format!("{}\n\n", self.environment);
+        text.push_str(
             "| what | weir | reference | ratio | target | |\n|---|---|---|---|---|---|\n",
         );
         for line in &self.lines {
@@ -238,8 +124,7 @@ impl Report {
                 })
             })
             .collect();
-        let report =
-            json!({ "short": lab.size == Size::Short, "rows": rows, "figures": self.figures });
+        let report = json!({ "environment": self.environment, "short": lab.size == Size::Short, "rows": rows, "figures": self.figures });
         let text = serde_json::to_string_pretty(&report).expect("numbers and texts");
         for (name, text) in [
             ("report.json", text),
@@ -276,8 +161,10 @@ impl Report {
             let y = place * ROW + 14;
             let width = line.value.min(MOST) * ONE;
             let colour = if line.holds { "#2a7f62" } else { "#b3412e" };
-            let (Target::AtLeast(wanted) | Target::AtMost(wanted) | Target::Below(wanted)) =
-                line.row.target;
+            let (Target::AtLeast(wanted)
+            | Target::AtMost(wanted)
+            | Target::Below(wanted)
+            | Target::Always(wanted)) = line.row.target;
             let mark = LEFT + wanted * ONE;
             let _ = writeln!(
                 text,
@@ -313,5 +200,6 @@ fn target(target: Target) -> String {
         Target::AtLeast(least) => format!(">= {least}x"),
         Target::AtMost(most) => format!("<= {most}x"),
         Target::Below(most) => format!("<= {most}"),
+        Target::Always(least) => format!(">= {least}"),
     }
 }

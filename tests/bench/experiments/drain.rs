@@ -6,6 +6,7 @@ use crate::lab::{self, Lab};
 use crate::support::process::Process;
 use crate::support::redis_client::STREAM;
 use crate::support::test_redis::TestRedis;
+use crate::watch::Watch;
 
 /// Events of the backlog.
 const EVENTS: usize = 400_000;
@@ -36,21 +37,17 @@ pub fn run(lab: &Lab, rounds: usize, figures: &mut Figures) {
 
 fn drain(redis: &TestRedis, contestant: &str, events: usize, figures: &mut Figures) {
     let group = "bench";
-    let _: String = redis.run(&["XGROUP", "CREATE", STREAM, group, "0"]);
+    let mut watch = Watch::create(redis, STREAM, group, "0", 0);
     let address = format!("127.0.0.1:{}", redis.port());
-    let mut process: Process = match contestant {
+    let process: Process = match contestant {
         BARE => lab::reference(&["drain", &address, group]),
         LIMIT => lab::reference(&["limit", &address, group]),
         _ => lab::weir(redis, &[]).process,
     };
-    // From the first entry that was read: starts are an experiment of their own.
-    let left = || redis.group(STREAM, group).and_then(|info| info.lag);
-    let all = i64::try_from(events).expect("a backlog");
-    lab::wait_for(&mut process, || left().is_some_and(|left| left < all));
-    let left = left().and_then(|left| usize::try_from(left).ok());
-    let handled = left.expect("Redis tells the lag");
-    let took = lab::wait_for(&mut process, || redis.settled(STREAM, group));
-    figures.note(contestant, "events/s", handled as f64 / took.as_secs_f64());
+    let mut processes = [process];
+    let rate = watch.drained(&mut processes, 0);
+    figures.note(contestant, "events/s", rate);
+    let [mut process] = processes;
     let cpu = lab::cpu_seconds(&process);
     figures.note(contestant, "CPU s per million", cpu * 1e6 / events as f64);
     figures.note(
@@ -59,9 +56,5 @@ fn drain(redis: &TestRedis, contestant: &str, events: usize, figures: &mut Figur
         process.rss_kib() as f64 / 1_024.0,
     );
     process.kill();
-    let _: i64 = redis.run(&["XGROUP", "DESTROY", STREAM, group]);
-    // What weir keeps beside the stream knows nothing of the next group.
-    for key in redis.run::<Vec<String>>(&["KEYS", "weir:*"]) {
-        let _: i64 = redis.run(&["DEL", &key]);
-    }
+    watch.forget(redis);
 }

@@ -1,7 +1,10 @@
 //! HTTP under load, made by wrk with kept connections.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::take_turns;
 use crate::figures::Figures;
@@ -21,6 +24,19 @@ const BATCH: usize = 100;
 /// Events that the reference of batches adds.
 const ADDED: usize = 300_000;
 const ADDED_SHORT: usize = 5_000;
+/// What browsers, probes and Prometheus ask for, with what they accept: answers from a few bytes to the whole page.
+const PAGES: [(&str, &str); 6] = [
+    ("/health/live", "*/*"),
+    ("/health", "*/*"),
+    ("/metrics", "*/*"),
+    ("/overview", "*/*"),
+    ("/openapi.json", "*/*"),
+    ("/", "text/html"),
+];
+/// Connections that are opened at once.
+const AT_ONCE: usize = 64;
+/// Time for all of them to be answered.
+const WITHIN: Duration = Duration::from_secs(2);
 /// As long as a key must be.
 const KEY: &str = "bench-key-of-sufficient-length-0123456789";
 
@@ -51,7 +67,7 @@ pub fn publish(lab: &Lab, rounds: usize, figures: &mut Figures) {
             "XADD" => {
                 let redis = TestRedis::start();
                 let address = format!("127.0.0.1:{}", redis.port());
-                let begin = std::time::Instant::now();
+                let begin = Instant::now();
                 let mut process = lab::reference(&["xadd", &address, &added.to_string()]);
                 process.wait(lab::LIMIT).expect("it ends");
                 let rate = added as f64 / begin.elapsed().as_secs_f64();
@@ -112,6 +128,53 @@ pub fn live(lab: &Lab, rounds: usize, figures: &mut Figures) {
     }
 }
 
+/// Every page in turn, over kept connections: the slowest of them is judged.
+pub fn pages(_: &Lab, rounds: usize, figures: &mut Figures) {
+    let redis = TestRedis::start();
+    let weir = lab::weir(&redis, &[]).ready();
+    for _ in 0..rounds {
+        let mut slowest: f64 = 0.0;
+        for (page, accept) in PAGES {
+            let script = format!("wrk.headers[\"Accept\"] = \"{accept}\"");
+            let load = load(SECONDS_SHORT, weir.port, page, 16, &script);
+            assert!(load.failed == 0.0, "{} requests failed", load.failed);
+            figures.note("weir", &format!("ms, p99 of {page}"), load.p99_ms);
+            slowest = slowest.max(load.p99_ms);
+        }
+        figures.note("weir", "ms, p99", slowest);
+    }
+}
+
+/// All connections are opened, then each sends a request, and all stay open.
+pub fn burst(_: &Lab, rounds: usize, figures: &mut Figures) {
+    let redis = TestRedis::start();
+    let weir = lab::weir(&redis, &[]).ready();
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        let mut connections: Vec<TcpStream> = (0..AT_ONCE)
+            .map(|_| TcpStream::connect(("127.0.0.1", weir.port)).expect("connect"))
+            .collect();
+        for connection in &mut connections {
+            connection
+                .write_all(b"GET /health/live HTTP/1.1\r\nHost: bench\r\n\r\n")
+                .expect("send");
+        }
+        let answered = connections
+            .iter_mut()
+            .filter_map(|connection| {
+                let left = WITHIN.checked_sub(begin.elapsed())?;
+                connection.set_read_timeout(Some(left)).ok()?;
+                let mut status = [0; 12];
+                connection.read_exact(&mut status).ok()?;
+                status.ends_with(b" 200").then_some(())
+            })
+            .count();
+        let took = begin.elapsed().as_secs_f64() * 1e3;
+        figures.note("weir", "connections", answered as f64);
+        figures.note("weir", "ms for all connections", took);
+    }
+}
+
 fn event(number: usize) -> String {
     let payload = payload(number);
     format!(r#"{{"event":"order.created","aggregateId":"order-{number}","payload":{payload}}}"#)
@@ -119,7 +182,6 @@ fn event(number: usize) -> String {
 
 fn wrk(lab: &Lab, port: u16, path: &str, connections: usize, body: Option<&str>) -> Load {
     let folder = tempfile::tempdir().expect("a folder");
-    let script = folder.path().join("load.lua");
     let request = body.map_or_else(String::new, |body| {
         fs::write(folder.path().join("body"), body).expect("write the body");
         format!(
@@ -133,6 +195,13 @@ wrk.headers["Authorization"] = "Bearer {KEY}"
             folder.path().display()
         )
     });
+    let seconds = lab.pick(SECONDS, SECONDS_SHORT);
+    load(seconds, port, path, connections, &request)
+}
+
+fn load(seconds: &str, port: u16, path: &str, connections: usize, request: &str) -> Load {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("load.lua");
     let text = format!(
         r#"{request}
 done = function(summary, latency, requests)
@@ -143,7 +212,6 @@ end
 "#
     );
     fs::write(&script, text).expect("write the script");
-    let seconds = lab.pick(SECONDS, SECONDS_SHORT);
     let output = Command::new("wrk")
         .args([
             "-t1",

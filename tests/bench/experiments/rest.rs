@@ -2,10 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use super::take_turns;
 use crate::figures::Figures;
 use crate::lab::{self, Lab};
+use crate::support::ports;
+use crate::support::redis_client::STREAM;
 use crate::support::test_redis::TestRedis;
 
+/// Starts of each in a round.
+const STARTS: usize = 2;
 /// Before anything is counted: what a start leaves to be done is over.
 const SETTLE: Duration = Duration::from_secs(5);
 /// For which is counted.
@@ -14,17 +19,27 @@ const SHORT: Duration = Duration::from_secs(1);
 
 pub fn run(lab: &Lab, rounds: usize, figures: &mut Figures) {
     let redis = TestRedis::start();
-    for _ in 0..rounds * 2 {
-        let begin = Instant::now();
-        let weir = lab::weir(&redis, &[]).ready();
-        figures.note(
-            "weir",
-            "start to ready, ms",
-            begin.elapsed().as_secs_f64() * 1e3,
-        );
-        drop(weir);
-        // The name's lease is the dead process' own: it is taken over at once.
-    }
+    let _: String = redis.run(&["XGROUP", "CREATE", STREAM, "bench", "$", "MKSTREAM"]);
+    let address = format!("127.0.0.1:{}", redis.port());
+    take_turns(
+        rounds * STARTS,
+        &["weir, start", "smallest service"],
+        |contestant| {
+            let port = ports::free().to_string();
+            let begin = Instant::now();
+            let (took, process) = if *contestant == "weir, start" {
+                // The name's lease is the dead process' own: it is taken over at once.
+                let weir = lab::weir(&redis, &[]).ready();
+                (begin.elapsed(), weir.process)
+            } else {
+                let mut process = lab::reference(&["smallest", &address, &port]);
+                lab::until_ready(&mut process, port.parse().expect("a port"));
+                (begin.elapsed(), process)
+            };
+            drop(process);
+            figures.note(contestant, "ms", took.as_secs_f64() * 1e3);
+        },
+    );
     let weir = lab::weir(&redis, &[]).ready();
     std::thread::sleep(lab.pick(SETTLE, SHORT));
     let count = || {

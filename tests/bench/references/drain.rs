@@ -1,23 +1,26 @@
 //! The obvious loop on the redis crate: a hundred entries a read, every payload parsed, one acknowledgement a read.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 
 use redis::Commands as _;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 
+use crate::handlers::{TOLD, output};
 use crate::support::redis_client::STREAM;
 
 /// Entries of one read.
 const COUNT: usize = 100;
 
-/// Reads and acknowledges until nothing is left, then waits to be ended.
-pub fn run(address: SocketAddr, group: &str) {
+/// Reads and acknowledges for ever; `tells` has it write a line for each entry, as the handler does that it is compared with.
+pub fn run(address: SocketAddr, group: &str, tells: bool) {
+    let mut output = tells.then(output);
     let client = redis::Client::open(format!("redis://{address}")).expect("an address");
     let mut connection = client.get_connection().expect("connect");
     let options = StreamReadOptions::default()
         .group(group, "bare")
         .count(COUNT)
-        .block(1_000);
+        .block(5_000);
     loop {
         let reply: Option<StreamReadReply> = connection
             .xread_options(&[STREAM], &[">"], &options)
@@ -30,6 +33,9 @@ pub fn run(address: SocketAddr, group: &str) {
                 let text: String = entry.get(name).expect("a text");
                 let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
                 std::hint::black_box(value);
+            }
+            if let Some(output) = &mut output {
+                output.write_all(TOLD).expect("the bench listens");
             }
         }
         let ids: Vec<&str> = stream.ids.iter().map(|entry| entry.id.as_str()).collect();

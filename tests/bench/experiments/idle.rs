@@ -1,0 +1,75 @@
+//! One event at a time on a stream that is read as soon as there is something: how long until the handler has it.
+//!
+//! Both sides write a line for each event before they acknowledge it, weir from a handler; the clock runs from the moment the XADD is
+//! sent to the moment the line is read. All of it happens on one processor.
+
+use std::io::Read as _;
+use std::process::ChildStdout;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::take_turns;
+use crate::figures::Figures;
+use crate::handlers::{TELLS, TOLD};
+use crate::lab::{self, Lab, Pinned};
+use crate::support::process::Process;
+use crate::support::redis_client::STREAM;
+use crate::support::test_redis::TestRedis;
+
+/// Events of one round.
+const EVENTS: usize = 1_000;
+const EVENTS_SHORT: usize = 100;
+/// Before them, not counted.
+const FIRST: usize = 50;
+/// From one to the next: all is at rest again.
+const EVERY: Duration = Duration::from_micros(2_500);
+
+pub fn run(lab: &Lab, rounds: usize, figures: &mut Figures) {
+    let pinned = Pinned::to(0);
+    let events = lab.pick(EVENTS, EVENTS_SHORT);
+    take_turns(rounds, &["weir, idle", "redis crate, idle"], |contestant| {
+        let redis = TestRedis::start();
+        let _: String = redis.run(&["XGROUP", "CREATE", STREAM, "bench", "$", "MKSTREAM"]);
+        let (process, output) = if *contestant == "weir, idle" {
+            let weir = lab::weir_with(&redis, TELLS, &[]).ready();
+            (weir.process, weir.output)
+        } else {
+            let address = format!("127.0.0.1:{}", redis.port());
+            lab::start_heard(&mut lab::reference_command(&["tell", &address, "bench"]))
+        };
+        let mut times = times(&redis, process, output, events);
+        times.sort_unstable();
+        for (quantity, share) in [("us, p50", 0.5), ("us, p99", 0.99)] {
+            let time = times[(times.len() as f64 * share) as usize];
+            figures.note(contestant, quantity, time.as_secs_f64() * 1e6);
+        }
+    });
+    drop(pinned);
+}
+
+fn times(
+    redis: &TestRedis,
+    _process: Process,
+    mut output: ChildStdout,
+    events: usize,
+) -> Vec<Duration> {
+    let mut connection = lab::connect(redis);
+    let mut told = [0; TOLD.len()];
+    let mut times = Vec::with_capacity(events);
+    for number in 0..FIRST + events {
+        let mut command = redis::pipe();
+        lab::add(&mut command, number, events);
+        let command = command.get_packed_pipeline();
+        let begin = Instant::now();
+        connection.send_packed_command(&command).expect("XADD");
+        output.read_exact(&mut told).expect("the handler's line");
+        let took = begin.elapsed();
+        assert_eq!(told, TOLD);
+        connection.recv_response().expect("the entry's id");
+        if number >= FIRST {
+            times.push(took);
+        }
+        sleep(EVERY);
+    }
+    times
+}
