@@ -164,6 +164,28 @@ fn bulk_length(text: &[u8], at: usize) -> Option<(usize, usize)> {
     None
 }
 
+/// About what a head and the end of a line take.
+const HEAD_BYTES: usize = 8;
+
+/// Appends a bulk string.
+fn push(bulk_strings: &mut Vec<u8>, text: &[u8]) {
+    bulk_strings.push(b'$');
+    let begin = bulk_strings.len();
+    let mut rest = text.len();
+    loop {
+        // A remainder of ten is a digit.
+        bulk_strings.push(b'0' + u8::try_from(rest % 10).unwrap_or_default());
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    bulk_strings[begin..].reverse();
+    bulk_strings.extend_from_slice(b"\r\n");
+    bulk_strings.extend_from_slice(text);
+    bulk_strings.extend_from_slice(b"\r\n");
+}
+
 impl From<Vec<Field>> for Fields {
     fn from(fields: Vec<Field>) -> Self {
         fields.as_slice().into()
@@ -174,11 +196,11 @@ impl From<&[Field]> for Fields {
     /// # Panics
     /// When they are four gigabytes or longer together: no caller has as much.
     fn from(fields: &[Field]) -> Self {
-        let mut bulk_strings = Vec::new();
-        for text in fields.iter().flat_map(|(name, value)| [name, value]) {
-            bulk_strings.extend_from_slice(format!("${}\r\n", text.len()).as_bytes());
-            bulk_strings.extend_from_slice(text);
-            bulk_strings.extend_from_slice(b"\r\n");
+        let texts = || fields.iter().flat_map(|(name, value)| [name, value]);
+        let length = texts().map(|text| text.len() + HEAD_BYTES).sum();
+        let mut bulk_strings = Vec::with_capacity(length);
+        for text in texts() {
+            push(&mut bulk_strings, text);
         }
         assert!(u32::try_from(bulk_strings.len()).is_ok(), "{TOO_LONG}");
         Self {

@@ -22,7 +22,7 @@ use log::LevelFilter;
 use weir::config::settings::{LogAggregateId, LogFormat, LogSettings, ServiceIdentity};
 use weir::domain::backoff::Backoff;
 use weir::domain::entry_id::EntryId;
-use weir::domain::event::Field;
+use weir::domain::fields::Fields;
 use weir::domain::lanes::{
     Arrival, JobReport, LaneKey, LaneLimits, Lanes, Order, Origin, Run, RunReport,
 };
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
 }
 
 /// The fields of an event as weir and its producers write them: six, a payload of 311 bytes.
-fn own(number: usize, aggregates: usize) -> Vec<Field> {
+fn own(number: usize, aggregates: usize) -> Fields {
     let payload = payload(number);
     fields(&[
         ("event", "order.created"),
@@ -109,7 +109,7 @@ fn own(number: usize, aggregates: usize) -> Vec<Field> {
 }
 
 /// The same in a foreign format, which is parsed as JSON.
-fn cloud_event(number: usize, aggregates: usize) -> Vec<Field> {
+fn cloud_event(number: usize, aggregates: usize) -> Fields {
     let (subject, payload) = (number % aggregates, payload(number));
     let event = format!(
         r#"{{"specversion":"1.0","id":"e-{number:08}","source":"/shop","type":"order.created","subject":"order-{subject}","time":"2026-01-31T12:00:00Z","datacontenttype":"application/json","data":{payload}}}"#
@@ -124,11 +124,12 @@ fn payload(number: usize) -> String {
     format!("{start}{:x<1$}\"}}", "", 309 - start.len())
 }
 
-fn fields(pairs: &[(&str, &str)]) -> Vec<Field> {
+fn fields(pairs: &[(&str, &str)]) -> Fields {
     pairs
         .iter()
         .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
-        .collect()
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn id(number: usize) -> EntryId {
@@ -138,7 +139,7 @@ fn id(number: usize) -> EntryId {
     }
 }
 
-fn event(number: usize, fields: Vec<Field>) -> Event {
+fn event(number: usize, fields: Fields) -> Event {
     wire::read(id(number), fields, PAYLOAD_BYTES_MAX, WireFormat::Auto).expect("an event")
 }
 
@@ -151,7 +152,7 @@ fn prepared<T>(make: impl FnMut(usize) -> T) -> impl Iterator<Item = T> {
 }
 
 /// Fields of an entry become an event, which is dropped.
-fn codec(events: usize, make: fn(usize, usize) -> Vec<Field>) {
+fn codec(events: usize, make: fn(usize, usize) -> Fields) {
     let entries = prepared(|number| make(number, AGGREGATES));
     for (number, fields) in entries.take(events).enumerate() {
         black_box(event(number, fields));
