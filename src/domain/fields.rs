@@ -11,7 +11,8 @@ use super::event::Field;
 /// The fields of one entry, in order, doubled ones included. See the head of this file.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Fields {
-    /// Well-formed: `count` names and as many values, nothing else. Made here or checked by [`Fields::from_bulk_strings`].
+    /// Well-formed: `count` names and as many values, nothing else. Made here, or looked at by the caller of
+    /// [`Fields::from_bulk_strings`].
     bulk_strings: Box<[u8]>,
     count: usize,
 }
@@ -35,23 +36,10 @@ impl Place {
 }
 
 impl Fields {
-    /// The fields in `bulk_strings`, which must be `count` names and as many values, and nothing else; `None` when they are not, or are
-    /// longer than four gigabytes, of which Redis sends an eighth at most.
-    pub fn from_bulk_strings(bulk_strings: &[u8], count: usize) -> Option<Self> {
-        u32::try_from(bulk_strings.len()).ok()?;
-        let mut at = 0;
-        for _ in 0..count.checked_mul(2)? {
-            at = next(bulk_strings, at)?.2;
-        }
-        (at == bulk_strings.len()).then(|| Self {
-            bulk_strings: bulk_strings.into(),
-            count,
-        })
-    }
-
-    /// As [`Fields::from_bulk_strings`], for a caller that has looked at every one of them. Fields that are none after all have no values.
-    pub fn from_checked(bulk_strings: &[u8], count: usize) -> Self {
-        debug_assert!(Self::from_bulk_strings(bulk_strings, count).is_some());
+    /// The fields in `bulk_strings`, of which the caller has seen that they are `count` names and as many values, and nothing else. What is
+    /// none after all is no field.
+    pub fn from_bulk_strings(bulk_strings: &[u8], count: usize) -> Self {
+        debug_assert!(are_fields(bulk_strings, count));
         Self {
             bulk_strings: bulk_strings.into(),
             count,
@@ -106,7 +94,7 @@ impl Fields {
             let name = self.bulk_strings.get(start..end)?;
             let (start, end, then) = next(&self.bulk_strings, then)?;
             at = then;
-            // At most four gigabytes, see `from_bulk_strings` and `from`.
+            // At most four gigabytes: a reply of Redis has a quarter of it, and see `from`.
             let start = NonZeroU32::new(u32::try_from(start).ok()?)?;
             let end = u32::try_from(end).ok()?;
             Some((name, Place { start, end }))
@@ -135,6 +123,20 @@ impl Fields {
             .get(place.start.get() as usize..place.end as usize)
             .unwrap_or_default()
     }
+}
+
+/// Whether these are so many names and as many values, and nothing else.
+fn are_fields(bulk_strings: &[u8], count: usize) -> bool {
+    let mut at = Some(0);
+    for _ in 0..count.saturating_mul(2) {
+        at = at
+            .and_then(|at| next(bulk_strings, at))
+            .map(|found| found.2);
+        if at.is_none() {
+            return false;
+        }
+    }
+    at == Some(bulk_strings.len())
 }
 
 /// Start and end of the bytes of the bulk string at `at`, and where the next one begins.
@@ -235,7 +237,8 @@ mod tests {
             (b"$10\r\n0123456789\r\n$2\r\n\r\n\r\n", 1),
         ];
         for (text, count) in good {
-            let fields = Fields::from_bulk_strings(text, count).expect("fields");
+            assert!(are_fields(text, count));
+            let fields = Fields::from_bulk_strings(text, count);
             assert_eq!(fields.len(), count);
             assert_eq!(Fields::from(fields.to_vec()), fields);
         }
@@ -257,7 +260,7 @@ mod tests {
         ];
         for (text, count) in bad {
             let shown = String::from_utf8_lossy(text);
-            assert_eq!(Fields::from_bulk_strings(text, count), None, "{shown:?}");
+            assert!(!are_fields(text, count), "{shown:?}");
         }
     }
 
@@ -283,12 +286,13 @@ mod tests {
             prop_assert_eq!(kept.to_vec(), fields.clone());
             prop_assert_eq!(kept.bytes(), super::super::event::fields_bytes(&fields));
             let again = Fields::from_bulk_strings(&kept.bulk_strings, fields.len());
-            prop_assert_eq!(again, Some(kept));
+            prop_assert_eq!(again, kept);
         }
 
         #[test]
         fn no_bytes_are_too_strange_to_be_refused(text in prop::collection::vec(prop::sample::select(b"$0123\r\na".to_vec()), 0..40), count in 0_usize..4) {
-            if let Some(fields) = Fields::from_bulk_strings(&text, count) {
+            if are_fields(&text, count) {
+                let fields = Fields::from_bulk_strings(&text, count);
                 prop_assert_eq!(fields.to_vec().len(), count);
                 prop_assert_eq!(Fields::from(fields.to_vec()), fields);
             }

@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use redis::Value;
-
 use super::connection::Link;
 use super::errors::RedisIoError;
 use super::group::RawEntry;
@@ -53,9 +51,5 @@ pub fn read_after(
         .arg("STREAMS")
         .arg(stream)
         .arg(after.to_string());
-    let answer = link.query("XREAD", stream, &command, block)?;
-    if answer == Value::Nil {
-        return Ok(Vec::new());
-    }
-    values::entries_of_one_stream(answer).ok_or_else(|| RedisIoError::unexpected("XREAD", stream))
+    link.read_entries("XREAD", stream, &command, block)
 }

@@ -3,7 +3,6 @@
 //! Used by [`super::socket`] alone. It does no IO and copies nothing but the fields of entries; every other reply is the crate's to take
 //! apart. Bytes that are no reply are refused, never guessed at: the connection that brought them is dropped.
 
-use crate::domain::entry_id::EntryId;
 use crate::domain::fields::Fields;
 
 use super::group::RawEntry;
@@ -39,23 +38,31 @@ enum Part {
 }
 
 /// Looks for the end of one reply and notes its parts; goes on where it was when more has come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scan {
     /// What is scanned already.
     at: usize,
     /// Parts that must follow.
     wanted: usize,
     parts: Vec<Part>,
-    begun: bool,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self {
+            at: 0,
+            wanted: 1,
+            parts: Vec::new(),
+        }
+    }
 }
 
 impl Scan {
     /// Forgets the reply and begins anew; keeps its memory.
     pub(super) fn reset(&mut self) {
         self.at = 0;
-        self.wanted = 0;
+        self.wanted = 1;
         self.parts.clear();
-        self.begun = false;
     }
 
     /// Memory it keeps for the parts of a reply, in parts.
@@ -69,10 +76,6 @@ impl Scan {
     /// # Errors
     /// When it is none, whatever follows.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, NotAReply> {
-        if !self.begun {
-            self.begun = true;
-            self.wanted = 1;
-        }
         while self.wanted > 0 {
             let Some((part, then)) = next(bytes, self.at)? else {
                 return Ok(None);
@@ -122,11 +125,12 @@ impl Scan {
             let Part::Text { start, end, .. } = parts.take()? else {
                 return None;
             };
-            let id = entry_id(reply.get(start..end)?)?;
+            let id = std::str::from_utf8(reply.get(start..end)?).ok()?;
+            let id = id.parse().ok()?;
             match parts.take()? {
                 Part::Nothing => {}
                 Part::Array(texts) if texts % 2 == 0 => {
-                    let fields = Fields::from_checked(parts.texts(reply, texts)?, texts / 2);
+                    let fields = Fields::from_bulk_strings(parts.texts(reply, texts)?, texts / 2);
                     entries.push(RawEntry { id, fields });
                 }
                 _ => return None,
@@ -252,26 +256,6 @@ fn length(bytes: &[u8], at: usize) -> Result<Option<(Option<usize>, usize)>, Not
         }
     }
     Ok(None)
-}
-
-/// An id as Redis writes it, both numbers there.
-fn entry_id(text: &[u8]) -> Option<EntryId> {
-    let dash = text.iter().position(|byte| *byte == b'-')?;
-    let (ms, seq) = text.split_at(dash);
-    Some(EntryId {
-        ms: number(ms)?,
-        seq: number(&seq[1..])?,
-    })
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,7 +74,7 @@ impl Socket {
         let timeout = settings.connect_timeout;
         let began = Instant::now();
         let stream = match &settings.address {
-            RedisAddress::Unix(path) => connect_unix(path)?,
+            RedisAddress::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
             RedisAddress::Tcp { host, port } => {
                 let tcp = connect_tcp(host, *port, timeout, rules)?;
                 match tls {
@@ -255,10 +254,6 @@ impl Socket {
         self.send(&command.get_packed_command())?;
         self.receive()
     }
-}
-
-fn connect_unix(path: &Path) -> io::Result<Stream> {
-    UnixStream::connect(path).map(Stream::Unix)
 }
 
 fn connect_tcp(

@@ -46,7 +46,7 @@ const BLOCKING_NAMED: usize = 5;
 /// Ids named in one log line.
 const IDS_SHOWN: usize = 10;
 
-/// Pause while every worker has a job waiting: what comes meanwhile is taken in together, for one wake-up instead of one each. A quarter
+/// Pause while every worker has a job of one call waiting: what comes meanwhile is taken in together, for one wake-up instead of one each. A quarter
 /// of what the waiting jobs take at most.
 const GATHER_PAUSE: Duration = Duration::from_micros(250);
 
@@ -167,7 +167,8 @@ impl Dispatcher {
             wait = FULL_PAUSE;
         }
         // Not again when nothing came of it: calls that hang while jobs wait are no reason to look four thousand times a second.
-        let gathers = !self.quiet && self.parts.jobs.len() >= self.parts.limits.workers;
+        let limits = &self.parts.limits;
+        let gathers = !limits.batch && !self.quiet && self.parts.jobs.len() >= limits.workers;
         if gathers {
             match self.parts.control.recv_timeout(GATHER_PAUSE) {
                 Ok(control) => self.on_control(control),

@@ -250,23 +250,6 @@ pub fn cpu_seconds(process: &Process) -> f64 {
     ticks / TICKS_PER_SECOND
 }
 
-/// Times its threads have given the processor up by themselves.
-pub fn voluntary_switches(process: &Process) -> u64 {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", process.id())) else {
-        return 0;
-    };
-    tasks
-        .flatten()
-        .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
-        .filter_map(|status| {
-            status
-                .lines()
-                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
-                .and_then(|count| count.trim().parse::<u64>().ok())
-        })
-        .sum()
-}
-
 /// The payload of every event, 311 bytes of JSON.
 pub fn payload(number: usize) -> String {
     let mut text = format!(

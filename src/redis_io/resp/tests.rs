@@ -78,7 +78,6 @@ fn replies_of_another_shape_are_no_entries() {
         b"*1\r\n*2\r\n:1\r\n*0\r\n",
         b"*1\r\n*2\r\n$1\r\na\r\n*-1\r\n",
         b"*1\r\n*2\r\n$1\r\na\r\n*1\r\n$3\r\n1-0\r\n",
-        b"*1\r\n*2\r\n$1\r\na\r\n*1\r\n*2\r\n$1\r\n1\r\n*0\r\n",
         b"*1\r\n*2\r\n$1\r\na\r\n*1\r\n*2\r\n$3\r\n1-x\r\n*0\r\n",
         b"*1\r\n*2\r\n$1\r\na\r\n*1\r\n*2\r\n:1\r\n*0\r\n",
         b"*1\r\n*2\r\n$1\r\na\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*1\r\n$1\r\na\r\n",

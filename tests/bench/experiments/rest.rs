@@ -44,7 +44,7 @@ pub fn run(lab: &Lab, rounds: usize, figures: &mut Figures) {
     std::thread::sleep(lab.pick(SETTLE, SHORT));
     let count = || {
         (
-            lab::voluntary_switches(&weir.process),
+            weir.process.sleeps().values().sum::<u64>(),
             lab::cpu_seconds(&weir.process),
         )
     };
