@@ -7,7 +7,7 @@ use redis::{Cmd, Value};
 
 use super::errors::{ErrorClass, RedisIoError};
 use super::group::RawEntry;
-use super::wire::Wire;
+use super::transport::Transport;
 use crate::config::settings::RedisSettings;
 use crate::runtime::metrics::{self, Metrics};
 
@@ -30,12 +30,12 @@ pub struct Link {
     generation: u64,
     /// Where reconnects and times are counted, if anywhere.
     meter: Option<(Arc<Metrics>, metrics::Connection)>,
-    /// Connects by [`Wire::own`].
+    /// Connects by [`Transport::own`].
     reads_entries: bool,
 }
 
 struct Open {
-    wire: Wire,
+    transport: Transport,
     /// Of reads and writes, as the kernel was told last.
     timeout: Option<Duration>,
     /// The server's id of this connection, for CLIENT UNBLOCK; `None` when CLIENT ID is not permitted.
@@ -164,7 +164,7 @@ impl Link {
         let reply_timeout = self.settings.reply_timeout + block;
         let open = self.open_connection(operation, key)?;
         let result = send(open, &command.get_packed_command(), reply_timeout)
-            .and_then(|()| open.wire.receive_entries());
+            .and_then(|()| open.transport.receive_entries());
         self.finish(operation, key, result)?
             .ok_or_else(|| RedisIoError::unexpected(operation, key))
     }
@@ -351,14 +351,14 @@ impl Link {
             }
             error
         };
-        let wire = if self.reads_entries {
-            Wire::own(&self.settings)
+        let transport = if self.reads_entries {
+            Transport::own(&self.settings)
         } else {
-            Wire::of_the_crate(&self.settings)
+            Transport::of_the_crate(&self.settings)
         };
-        let wire = wire.map_err(|error| error.sorted(fail))?;
+        let transport = transport.map_err(|error| error.sorted(fail))?;
         let mut open = Open {
-            wire,
+            transport,
             timeout: None,
             client_id: None,
             used: Instant::now(),
@@ -383,13 +383,13 @@ impl Link {
 
 fn send(open: &mut Open, packed: &[u8], reply_timeout: Duration) -> redis::RedisResult<()> {
     if open.timeout != Some(reply_timeout) {
-        open.wire.set_timeout(reply_timeout)?;
+        open.transport.set_timeout(reply_timeout)?;
         open.timeout = Some(reply_timeout);
     }
     open.used = Instant::now();
-    open.wire.send(packed)
+    open.transport.send(packed)
 }
 
 fn receive(open: &mut Open) -> redis::RedisResult<Value> {
-    open.wire.receive()
+    open.transport.receive()
 }

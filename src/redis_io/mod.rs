@@ -19,6 +19,6 @@ pub mod server;
 pub mod settle;
 mod socket;
 mod timed;
+mod transport;
 pub mod trim;
 mod values;
-mod wire;

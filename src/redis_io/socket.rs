@@ -1,7 +1,7 @@
 //! The reader's own connection: the crate's commands and errors, its TLS, user and timeouts, but its bytes are read here, so that the
 //! entries of a read become ours without a value, a map and an allocation for each of their fields.
 //!
-//! Used by [`super::wire`] for the one link that reads the stream. Any failure ends it; it is never used again.
+//! Used by [`super::transport`] for the one link that reads the stream. Any failure ends it; it is never used again.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};

@@ -56,7 +56,7 @@ mod steady;
 mod support;
 mod tail;
 mod tools;
+mod transports;
 mod trigger;
 mod trim;
 mod webhook;
-mod wires;

@@ -15,7 +15,7 @@ use crate::support::TestRedis;
 use crate::support::certs::Certificates;
 use crate::support::redis_client::STREAM;
 
-const GROUP: &str = "wires";
+const GROUP: &str = "transports";
 /// Of connects and replies where nobody answers.
 const SHORT_MS: &str = "300";
 

@@ -28,7 +28,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// See the head of this file.
-pub(super) enum Wire {
+pub(super) enum Transport {
     /// The crate's.
     Crate(Connection),
     /// Our own.
@@ -65,7 +65,7 @@ impl From<RedisError> for NotOpen {
     }
 }
 
-impl Wire {
+impl Transport {
     /// Connects by the crate: at most twice the connect timeout for each address of the host.
     pub(super) fn of_the_crate(settings: &RedisSettings) -> Result<Self, NotOpen> {
         let connection = client(settings)?.get_connection_with_timeout(settings.connect_timeout)?;
