@@ -317,7 +317,8 @@ impl Running {
             &due_soon,
             &writing,
         )?;
-        let (dispatcher, control) = dispatcher_line();
+        let to_dispatch = Bell::default();
+        let (dispatcher, control) = dispatcher_line(&to_dispatch);
         let under_way = RunningCalls::new(settings.delivery.workers);
         let ways = Ways {
             publisher: publish_queue,
@@ -336,6 +337,7 @@ impl Running {
         info!(target: CONTEXT, port = address.port(), address:% = address.ip(); "listening");
         let inner = Inner {
             control,
+            to_dispatch,
             calls: under_way.clone(),
             line,
             memory: memory.clone(),

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod container_name;
 pub mod logging;
 pub mod metrics;
+pub mod post;
 pub mod service_manager;
 pub mod shutdown;
 pub mod thread;

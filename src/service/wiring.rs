@@ -24,6 +24,7 @@ use crate::runtime::board::Board;
 use crate::runtime::calls::Calls;
 use crate::runtime::clock;
 use crate::runtime::container_name::{self, Roots};
+use crate::runtime::post::Post;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::thread::ThreadError;
 use crate::threads::dispatcher::survey::{self, DispatcherLine};
@@ -198,6 +199,8 @@ pub(super) fn start_http(
 pub(super) struct Inner {
     /// Drain, and questions.
     pub(super) control: Receiver<Control>,
+    /// Rings when there is something for the dispatcher.
+    pub(super) to_dispatch: Bell,
     /// What the workers are calling.
     pub(super) calls: Calls,
     /// Between monitor and reader.
@@ -218,6 +221,7 @@ pub(super) fn start_consuming(
 ) -> Result<(), ThreadError> {
     let Inner {
         control,
+        to_dispatch,
         calls,
         line,
         memory,
@@ -246,6 +250,7 @@ pub(super) fn start_consuming(
         batch: handler.is_quick(),
     };
     let dispatcher = DispatcherParts {
+        bell: to_dispatch.clone(),
         from_reader,
         reports,
         from_settler,
@@ -264,12 +269,13 @@ pub(super) fn start_consuming(
         name,
         memory: memory.clone(),
         orders,
-        dispatcher: from_settler_tx,
+        dispatcher: Post::new(from_settler_tx, &to_dispatch),
         board: board.clone(),
     };
     supervisor.start_once("settler", move || settler::run(settler))?;
     for number in 0..delivery.workers {
-        let (jobs, reports, handler) = (jobs.clone(), reports_tx.clone(), Arc::clone(handler));
+        let (jobs, handler) = (jobs.clone(), Arc::clone(handler));
+        let reports = Post::new(reports_tx.clone(), &to_dispatch);
         let board = board.clone();
         let place = calls.place(number);
         // A worker that ends takes its job along, whose entries would stay held for ever: the next process takes them over.
@@ -283,7 +289,7 @@ pub(super) fn start_consuming(
         memory,
         line,
         permits,
-        dispatcher: to_dispatcher,
+        dispatcher: Post::new(to_dispatcher, &to_dispatch),
         board: board.clone(),
         stop: reading,
     };

@@ -6,7 +6,7 @@ pub mod survey;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, never, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, never};
 use log::{info, warn};
 
 use super::random;
@@ -16,6 +16,7 @@ use crate::domain::Millis;
 use crate::domain::event::Body;
 use crate::domain::health::{Activity, Loop};
 use crate::domain::lanes::{Job, JobReport, LaneKey, LaneLimits, Lanes, Order, UNCONFIRMED};
+use crate::runtime::bell::Bell;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::metrics::Queue;
@@ -64,6 +65,8 @@ pub enum Control {
 
 /// The dispatcher's ends of its channels.
 pub struct DispatcherParts {
+    /// Rings when there is a message in one of the next four, or one of them has closed.
+    pub bell: Bell,
     /// From the reader.
     pub from_reader: Receiver<FromReader>,
     /// From the workers.
@@ -176,49 +179,66 @@ impl Dispatcher {
                 Err(RecvTimeoutError::Disconnected) => self.parts.control = never(),
             }
             wait = Duration::ZERO;
-        } else if self.resting {
-            self.beat(wait);
-        } else {
-            wait = wait.min(BEAT_EVERY);
         }
-        // Redis answers come first: they free places. A closed reader is normal while draining.
-        let from_reader = self.parts.from_reader.clone();
-        select! {
-            recv(self.parts.from_settler) -> message => {
-                self.wake_up();
-                self.on_settler(message.map_err(|_| "the settler has gone")?);
+        // A ring from before this look says nothing that it does not find; one from after it ends the wait.
+        let _ = self.parts.bell.rung().try_recv();
+        if !self.take_messages()? {
+            if self.resting {
+                self.beat(wait);
+            } else {
+                wait = wait.min(BEAT_EVERY);
             }
-            recv(self.parts.reports) -> report => {
-                self.wake_up();
-                self.on_worker(report.map_err(|_| "the workers have gone")?);
-            }
-            recv(from_reader) -> message => match message {
-                Ok(message) => {
-                    self.wake_up();
-                    self.on_reader(message);
-                }
-                Err(_) => self.parts.from_reader = never(),
-            },
-            recv(self.parts.control) -> message => match message {
-                Ok(control) => self.on_control(control),
-                Err(_) => self.parts.control = never(),
-            },
-            default(wait) => {
+            let rung = self.parts.bell.rung().recv_timeout(wait).is_ok();
+            if !self.take_messages()? && !rung {
                 self.quiet = gathers;
                 self.resting = !gathers;
             }
         }
-        for _ in 0..MESSAGES_MAX {
-            if let Ok(message) = self.parts.from_settler.try_recv() {
-                self.on_settler(message);
-            } else if let Ok(report) = self.parts.reports.try_recv() {
-                self.on_worker(report);
-            } else {
-                break;
-            }
-        }
         self.lanes.tick(clock::now());
         Ok(())
+    }
+
+    /// Takes in what is there, up to a bound and one batch of the reader; answers whether there was anything. A closed reader is normal
+    /// while draining.
+    fn take_messages(&mut self) -> Result<bool, ThreadError> {
+        let mut taken = 0;
+        // Redis' answers come first: they free places.
+        while taken < MESSAGES_MAX {
+            match self.parts.from_settler.try_recv() {
+                Ok(message) => self.on_settler(message),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Err("the settler has gone".into()),
+            }
+            taken += 1;
+        }
+        while taken < MESSAGES_MAX {
+            match self.parts.reports.try_recv() {
+                Ok(report) => self.on_worker(report),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Err("the workers have gone".into()),
+            }
+            taken += 1;
+        }
+        match self.parts.from_reader.try_recv() {
+            Ok(message) => {
+                self.on_reader(message);
+                taken += 1;
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => self.parts.from_reader = never(),
+        }
+        match self.parts.control.try_recv() {
+            Ok(control) => {
+                self.on_control(control);
+                taken += 1;
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => self.parts.control = never(),
+        }
+        if taken > 0 {
+            self.wake_up();
+        }
+        Ok(taken > 0)
     }
 
     /// Sends everything that is due, as far as there is room; never waits.

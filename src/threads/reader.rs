@@ -30,6 +30,7 @@ use crate::redis_io::lease::Membership;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::metrics::Connection;
+use crate::runtime::post::Post;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::thread::ThreadError;
 
@@ -91,7 +92,7 @@ pub struct ReaderParts {
     /// How many entries may be read.
     pub permits: Receiver<usize>,
     /// The dispatcher.
-    pub dispatcher: Sender<FromReader>,
+    pub dispatcher: Post<FromReader>,
     /// The health board.
     pub board: Board,
     /// Ends the reading.

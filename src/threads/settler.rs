@@ -11,7 +11,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, after};
+use crossbeam_channel::{Receiver, RecvTimeoutError, after};
 use log::warn;
 
 use super::repair::repair_group;
@@ -32,6 +32,7 @@ use crate::redis_io::settle::DeadLetter;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
 use crate::runtime::metrics::Connection;
+use crate::runtime::post::Post;
 use crate::runtime::thread::ThreadError;
 use renewals::Renewals;
 
@@ -98,7 +99,7 @@ pub struct SettlerParts {
     /// From the dispatcher; closed when it has drained.
     pub orders: Receiver<Order<Body>>,
     /// To the dispatcher.
-    pub dispatcher: Sender<FromSettler>,
+    pub dispatcher: Post<FromSettler>,
     /// The health board.
     pub board: Board,
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use log::{error, warn};
 
 use crate::domain::Millis;
@@ -17,6 +17,7 @@ use crate::runtime::calls::CallPlace;
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::metrics::counts::Tally;
+use crate::runtime::post::Post;
 use crate::runtime::thread::{ThreadError, panic_message};
 
 const CONTEXT: &str = "event-handler";
@@ -28,7 +29,7 @@ const CONTEXT: &str = "event-handler";
 /// When the dispatcher has gone while a job ran.
 pub fn run(
     jobs: &Receiver<Job<Body>>,
-    reports: &Sender<JobReport<Body>>,
+    reports: &Post<JobReport<Body>>,
     handler: &Arc<dyn Handler>,
     metrics: &Metrics,
     number: usize,

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use weir::{Call, Event, Handler, HandlerError, HandlerResult, Service};
 
@@ -17,8 +18,8 @@ pub const HOLDS_BACK: &str = "holds-back";
 /// Aggregates that [`HoldsBack`] fails for begin so.
 pub const HELD: &str = "held-";
 
-/// What [`Tells`] and its reference write for an event.
-pub const TOLD: &[u8] = b"handled\n";
+/// What [`Tells`] and its reference write for an event begins so; the moment follows, as [`unix_ns`].
+pub const TOLD: &str = "handled ";
 /// Until an event that failed is tried again, milliseconds: longer than a bench takes.
 const HELD_MS: u64 = 3_600_000;
 
@@ -37,6 +38,20 @@ pub fn output() -> File {
     File::from(output.expect("standard output"))
 }
 
+/// Tells that an event has come, and when. The moment is taken here: who listens may not get a processor before everybody else is done.
+pub fn tell(mut output: &File) {
+    let line = format!("{TOLD}{}\n", unix_ns());
+    output
+        .write_all(line.as_bytes())
+        .expect("the bench listens");
+}
+
+/// The time, nanoseconds; the same clock for all processes.
+pub fn unix_ns() -> u128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("a time after 1970").as_nanos()
+}
+
 /// Writes a line for each event, at once.
 struct Tells {
     output: File,
@@ -50,7 +65,7 @@ impl Tells {
 
 impl Handler for Tells {
     fn handle(&self, _event: &Event, _call: Call) -> HandlerResult {
-        (&self.output).write_all(TOLD).expect("the bench listens");
+        tell(&self.output);
         Ok(())
     }
 

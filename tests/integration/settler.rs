@@ -10,7 +10,9 @@ use weir::domain::entry_id::EntryId;
 use weir::domain::event::Body;
 use weir::domain::lanes::Order;
 use weir::redis_io::keys::Keys;
+use weir::runtime::bell::Bell;
 use weir::runtime::board::Board;
+use weir::runtime::post::Post;
 use weir::threads::settler::{self, FromSettler, SettlerParts};
 use weir::threads::shared::GroupMemory;
 
@@ -40,7 +42,7 @@ fn parts(redis: &TestRedis) -> (SettlerParts, Sender<Order<Body>>, Receiver<From
         name: NAME.to_owned(),
         memory: GroupMemory::default(),
         orders,
-        dispatcher,
+        dispatcher: Post::new(dispatcher, &Bell::default()),
         board: Board::default(),
     };
     (parts, orders_in, told)

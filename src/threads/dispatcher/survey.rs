@@ -13,7 +13,9 @@ use crate::domain::event::Body;
 use crate::domain::lanes::Survey;
 use crate::http::app::{NotAccepted, SurveyFn};
 use crate::http::status::Asker;
+use crate::runtime::bell::Bell;
 use crate::runtime::clock;
+use crate::runtime::post::Post;
 
 /// Questions that are not answered yet, or whose answer nobody has taken; more are refused. A client of HTTP gets 503 then.
 pub const ASKS_MAX: usize = 16;
@@ -64,16 +66,16 @@ impl Drop for Place {
 /// The way to the dispatcher; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct DispatcherLine {
-    control: Sender<Control>,
+    control: Post<Control>,
     taken: Arc<AtomicUsize>,
 }
 
-/// The line and the dispatcher's end of it.
-pub fn dispatcher_line() -> (DispatcherLine, Receiver<Control>) {
+/// The line and the dispatcher's end of it; `bell` is the dispatcher's.
+pub fn dispatcher_line(bell: &Bell) -> (DispatcherLine, Receiver<Control>) {
     // Room for every question and for the drain.
     let (control, receiver) = bounded(ASKS_MAX + 1);
     let line = DispatcherLine {
-        control,
+        control: Post::new(control, bell),
         taken: Arc::default(),
     };
     (line, receiver)
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     fn there_are_so_many_places_for_questions_and_answers_together_and_the_drain_always_fits() {
-        let (line, control) = dispatcher_line();
+        let (line, control) = dispatcher_line(&Bell::default());
         let (pool, answers) = bounded(ASKS_MAX);
         let ask = line.clone().survey_through(pool);
         for number in 0..ASKS_MAX {

@@ -60,6 +60,7 @@ mod tests {
     use crate::redis_io::keys::Keys;
     use crate::redis_io::lease::Membership;
     use crate::runtime::board::Board;
+    use crate::runtime::post::Post;
     use crate::runtime::shutdown::shutdown_pair;
     use crate::runtime::thread::{Ending, spawn};
     use crate::threads::reader::{ReaderParts, run};
@@ -99,7 +100,7 @@ mod tests {
             memory,
             line: line.clone(),
             permits: granted,
-            dispatcher,
+            dispatcher: Post::new(dispatcher, &Bell::default()),
             board: board.clone(),
             stop,
         };

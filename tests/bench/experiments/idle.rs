@@ -1,16 +1,16 @@
 //! One event at a time on a stream that is read as soon as there is something: how long until the handler has it.
 //!
-//! Both sides write a line for each event before they acknowledge it, weir from a handler; the clock runs from the moment the XADD is
-//! sent to the moment the line is read. All of it happens on one processor.
+//! Both sides write a line for each event before they acknowledge it, weir from a handler, and in it the time; the clock runs from the
+//! moment before the XADD is sent. All of it happens on one processor.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::ChildStdout;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::take_turns;
 use crate::figures::Figures;
-use crate::handlers::{TELLS, TOLD};
+use crate::handlers::{TELLS, TOLD, unix_ns};
 use crate::lab::{self, Lab, Pinned};
 use crate::support::process::Process;
 use crate::support::redis_client::STREAM;
@@ -54,22 +54,24 @@ fn times(
     events: usize,
 ) -> Vec<Duration> {
     let mut connection = lab::connect(redis);
-    let (mut output, mut line) = (BufReader::new(output), Vec::new());
+    let (mut output, mut line) = (BufReader::new(output), String::new());
     let mut times = Vec::with_capacity(events);
     for number in 0..FIRST + events {
         let mut command = redis::pipe();
         lab::add(&mut command, number, events);
         let command = command.get_packed_pipeline();
-        let begin = Instant::now();
+        let begin = unix_ns();
         connection.send_packed_command(&command).expect("XADD");
         // What weir logs at its start stands on the same output.
-        while line != TOLD {
+        let handled: u128 = loop {
             line.clear();
-            let read = output.read_until(b'\n', &mut line);
+            let read = output.read_line(&mut line);
             assert!(read.expect("the handler's line") > 0, "it has ended");
-        }
-        line.clear();
-        let took = begin.elapsed();
+            if let Some(moment) = line.trim_end().strip_prefix(TOLD) {
+                break moment.parse().expect("a time");
+            }
+        };
+        let took = Duration::from_nanos(handled.saturating_sub(begin) as u64);
         connection.recv_response().expect("the entry's id");
         if number >= FIRST {
             times.push(took);

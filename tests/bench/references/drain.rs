@@ -1,12 +1,11 @@
 //! The obvious loop on the redis crate: a hundred entries a read, every payload parsed, one acknowledgement a read.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 
 use redis::Commands as _;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 
-use crate::handlers::{TOLD, output};
+use crate::handlers::{output, tell};
 use crate::support::redis_client::STREAM;
 
 /// Entries of one read.
@@ -14,7 +13,7 @@ const COUNT: usize = 100;
 
 /// Reads and acknowledges for ever; `tells` has it write a line for each entry, as the handler does that it is compared with.
 pub fn run(address: SocketAddr, group: &str, tells: bool) {
-    let mut output = tells.then(output);
+    let output = tells.then(output);
     let client = redis::Client::open(format!("redis://{address}")).expect("an address");
     let mut connection = client.get_connection().expect("connect");
     let options = StreamReadOptions::default()
@@ -34,8 +33,8 @@ pub fn run(address: SocketAddr, group: &str, tells: bool) {
                 let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
                 std::hint::black_box(value);
             }
-            if let Some(output) = &mut output {
-                output.write_all(TOLD).expect("the bench listens");
+            if let Some(output) = &output {
+                tell(output);
             }
         }
         let ids: Vec<&str> = stream.ids.iter().map(|entry| entry.id.as_str()).collect();
