@@ -19,6 +19,7 @@ pub mod fields;
 pub mod globs;
 mod headers;
 pub mod health;
+pub mod joining;
 mod json_members;
 pub mod lanes;
 pub mod letters;

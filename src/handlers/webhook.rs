@@ -5,6 +5,7 @@
 
 mod connect;
 mod names;
+mod randomness;
 mod sign;
 mod socket;
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::log::debug;
-use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::rand::SystemRandom;
 use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{Connector as _, RustlsConnector};
@@ -27,12 +28,13 @@ use crate::config::handler_url::HandlerUrl;
 use crate::config::settings::{Settings, WebhookSettings};
 use crate::domain::base64;
 use crate::domain::event::Event;
-use crate::domain::trace_context::{RANDOM_BYTES, TraceContext};
+use crate::domain::trace_context::TraceContext;
 use crate::domain::webhook::answer::{ANSWER_BYTES_MAX, Answer, verdict};
 use crate::domain::webhook::request::{Format, Request, idempotency_key, message_id, request};
 use crate::runtime::clock;
 use connect::{NotReached, Reaching};
 use names::Names;
+use randomness::random;
 use sign::Signer;
 use socket::Sockets;
 
@@ -139,10 +141,7 @@ impl WebhookHandler {
     }
 
     fn request(&self, event: &Event, call: Call) -> Request {
-        let mut random = [0; RANDOM_BYTES];
-        // Without randomness (early at boot) the ids are zeros and become valid all the same; they are no secret.
-        let _ = self.random.fill(&mut random);
-        let trace = TraceContext::of(event, random);
+        let trace = TraceContext::of(event, random(&self.random));
         let mut request = request(event, &self.stream, call.attempt, self.format, &trace);
         if let Some(signer) = &self.signer {
             let id = message_id(&idempotency_key(event, &self.stream));

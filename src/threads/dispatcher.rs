@@ -1,6 +1,7 @@
 //! The dispatcher: the only owner of the lanes. Reader, workers and settler form three circles through it; what keeps them open is
 //! that it never blocks on a send, while everybody else may.
 
+mod report;
 pub mod survey;
 
 use std::collections::VecDeque;
@@ -15,11 +16,11 @@ use super::settler::FromSettler;
 use crate::domain::Millis;
 use crate::domain::event::Body;
 use crate::domain::health::{Activity, Loop};
-use crate::domain::lanes::{Job, JobReport, LaneKey, LaneLimits, Lanes, Order, UNCONFIRMED};
+use crate::domain::joining::Joining;
+use crate::domain::lanes::{Job, JobReport, LaneLimits, Lanes, Order, UNCONFIRMED};
 use crate::runtime::bell::Bell;
 use crate::runtime::board::Board;
 use crate::runtime::clock;
-use crate::runtime::metrics::Queue;
 use crate::runtime::thread::ThreadError;
 use survey::{Ask, LastSurvey};
 
@@ -37,15 +38,6 @@ const STALL_AFTER: Duration = Duration::from_secs(5);
 
 /// Pause before a full channel is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
-
-/// Aggregates that fill all places are named at most this often.
-const BLOCKING_TOLD_EVERY: Duration = Duration::from_mins(1);
-
-/// So many of them, the largest.
-const BLOCKING_NAMED: usize = 5;
-
-/// Ids named in one log line.
-const IDS_SHOWN: usize = 10;
 
 /// Pause while every worker has a job of one call waiting: what comes meanwhile is taken in together, for one wake-up instead of one each. A quarter
 /// of what the waiting jobs take at most.
@@ -94,6 +86,7 @@ struct Dispatcher {
     lanes: Lanes<Body>,
     /// Orders the settler has no room for yet; each belongs to a held entry.
     backlog: VecDeque<Order<Body>>,
+    joining: Joining,
     /// Jobs that are with a worker or wait for one.
     jobs_out: usize,
     /// What was read under another membership is not ours to begin.
@@ -121,6 +114,7 @@ pub fn run(parts: DispatcherParts) -> Result<(), ThreadError> {
         parts,
         lanes,
         backlog: VecDeque::new(),
+        joining: Joining::default(),
         jobs_out: 0,
         generation: None,
         draining: false,
@@ -191,7 +185,7 @@ impl Dispatcher {
             let rung = self.parts.bell.rung().recv_timeout(wait).is_ok();
             if !self.take_messages()? && !rung {
                 self.quiet = gathers;
-                self.resting = !gathers;
+                self.resting = !gathers && wait >= BEAT_EVERY;
             }
         }
         self.lanes.tick(clock::now());
@@ -245,11 +239,33 @@ impl Dispatcher {
     fn send_out(&mut self) -> Result<(), ThreadError> {
         let now = clock::now();
         self.send_jobs(now)?;
+        self.send_orders(now)?;
+        if self.parts.permits.is_empty() {
+            let permits = self.lanes.grant(now);
+            if permits > 0 {
+                // Only we send here, and it was empty. The reader may have ended: then nobody needs permits.
+                let _ = self.parts.permits.try_send(permits);
+            }
+        }
+        self.report(now);
+        Ok(())
+    }
+
+    fn send_orders(&mut self, now: Millis) -> Result<(), ThreadError> {
         for order in self.lanes.take_orders() {
             match (self.backlog.back_mut(), order) {
                 // What was done meanwhile leaves as one order: the settler wakes once.
                 (Some(Order::Acknowledge(before)), Order::Acknowledge(ids)) => before.extend(ids),
                 (_, order) => self.backlog.push_back(order),
+            }
+        }
+        if let Some(Order::Acknowledge(ids)) = self.backlog.front()
+            && self.backlog.len() == 1
+        {
+            let under_way = self.jobs_out > 0 && !self.draining;
+            let places = self.parts.limits.max_in_flight;
+            if self.joining.waits(ids.len(), places, under_way, now) {
+                return Ok(());
             }
         }
         while let Some(order) = self.backlog.pop_front() {
@@ -262,14 +278,6 @@ impl Dispatcher {
                 Err(TrySendError::Disconnected(_)) => return Err("the settler has gone".into()),
             }
         }
-        if self.parts.permits.is_empty() {
-            let permits = self.lanes.grant(now);
-            if permits > 0 {
-                // Only we send here, and it was empty. The reader may have ended: then nobody needs permits.
-                let _ = self.parts.permits.try_send(permits);
-            }
-        }
-        self.report(now);
         Ok(())
     }
 
@@ -382,104 +390,6 @@ impl Dispatcher {
         self.draining = true;
         self.take_jobs_back();
         self.lanes.drain(clock::now());
-    }
-
-    fn report(&mut self, now: Millis) {
-        let held = self.lanes.held() as u64;
-        let parked = self.lanes.parked() as u64;
-        let blocking = self.lanes.aggregates_blocking();
-        self.report_blocking(now, blocking);
-        self.report_lost_to_trimming(now);
-        self.report_figures();
-        let breaker_open = self.lanes.breaker_open();
-        if breaker_open != self.breaker_open {
-            self.breaker_open = breaker_open;
-            self.last_beat = 0;
-            if breaker_open {
-                warn!(target: CONTEXT, held; "handler target is down; reading pauses and one event at a time probes it");
-            } else {
-                info!(target: CONTEXT, held; "handler target is back");
-            }
-        }
-        if now >= self.last_beat + 100 {
-            self.last_beat = now;
-            self.beat(Duration::ZERO);
-            self.parts.board.update(|observed| {
-                observed.held = held;
-                observed.parked = parked;
-                observed.aggregates_blocking = blocking;
-                observed.breaker_open = breaker_open;
-            });
-        }
-    }
-}
-
-impl Dispatcher {
-    /// A sign of life; the next may be later by so much.
-    fn beat(&self, rest: Duration) {
-        let limit = clock::millis(STALL_AFTER + rest);
-        let board = &self.parts.board;
-        board.beat(Loop::Dispatcher, Activity::Working, None, limit);
-    }
-
-    /// The rest is over: from now on the work is judged that there is.
-    fn wake_up(&mut self) {
-        self.quiet = false;
-        if std::mem::take(&mut self.resting) {
-            self.beat(Duration::ZERO);
-        }
-    }
-
-    /// Says which aggregates fill all places, when they begin to, and not again within the same minute.
-    fn report_blocking(&mut self, now: Millis, blocking: bool) {
-        let before = std::mem::replace(&mut self.blocking, blocking);
-        let lately = self
-            .blocking_told
-            .is_some_and(|at| now < at + clock::millis(BLOCKING_TOLD_EVERY));
-        if before || !blocking || lately {
-            return;
-        }
-        self.blocking_told = Some(now);
-        warn!(
-            target: CONTEXT, held = self.lanes.held(), parked = self.lanes.parked();
-            "events behind failing ones fill all places; reading stops"
-        );
-        for (key, count) in self.lanes.largest_held_back(BLOCKING_NAMED) {
-            match key {
-                LaneKey::Aggregate(aggregate) => {
-                    warn!(target: CONTEXT, aggregateId = &*aggregate, count; "aggregate held back");
-                }
-                LaneKey::Own(id) => {
-                    warn!(target: CONTEXT, streamId:% = id, count; "event held back");
-                }
-                LaneKey::Stream => warn!(target: CONTEXT, count; "whole stream held back"),
-            }
-        }
-    }
-
-    /// What only the dispatcher knows of; a few plain stores.
-    fn report_figures(&self) {
-        let metrics = self.parts.board.metrics();
-        metrics.retried.set(self.lanes.retried());
-        metrics.held.set(self.lanes.held());
-        metrics.parked.set(self.lanes.parked());
-        metrics.held_bytes.set(self.lanes.held_bytes());
-        metrics.queued(Queue::Jobs, self.parts.jobs.len());
-        let orders = self.parts.orders.len() + self.backlog.len();
-        metrics.queued(Queue::Settlements, orders);
-    }
-
-    fn report_lost_to_trimming(&mut self, now: Millis) {
-        let ids = self.lanes.take_lost_to_trimming();
-        if ids.is_empty() {
-            return;
-        }
-        let shown = ids.iter().take(IDS_SHOWN).map(ToString::to_string);
-        let first: Vec<String> = shown.collect();
-        warn!(target: CONTEXT, count = ids.len(), streamIds:serde = first; "events behind a failing one were trimmed from the stream before their turn came");
-        let board = &self.parts.board;
-        board.metrics().lost_to_trimming.add(ids.len() as u64);
-        board.update(|observed| observed.trimmed = Some(now));
     }
 }
 

@@ -1,7 +1,7 @@
 //! One call's life: writes the event, reads the output, waits for the end, and ends what takes too long; all at once, in one thread.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,6 +89,14 @@ pub(super) struct Talk {
     stage: Stage,
 }
 
+/// What a wait has found.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ready {
+    outputs: [bool; 2],
+    stdin: bool,
+    end: bool,
+}
+
 const SOURCES: [Source; 2] = [Source::Stdout, Source::Stderr];
 
 impl Talk {
@@ -134,9 +142,12 @@ impl Talk {
         stop: &Stop<'_>,
         captured: &mut Captured<S>,
     ) -> io::Result<(Ending, Option<Child>)> {
+        // Most events fit into the pipe: there is nothing to wait for then.
+        self.write_some();
+        let mut ready = Ready::default();
         loop {
             self.advance(Instant::now(), stop.raised.load(Ordering::SeqCst));
-            if self.group.has_ended() {
+            if ready.end && self.group.has_ended() {
                 return self.ended(captured);
             }
             if let Stage::Killed { give_up, .. } = self.stage
@@ -144,14 +155,21 @@ impl Talk {
             {
                 return Ok((Ending::Stuck, Some(self.group.into_child())));
             }
-            if let Err(failure) = self.wait(stop) {
-                self.group.kill();
-                let _ = self.group.reap();
-                return Err(failure);
+            ready = match self.wait(stop) {
+                Ok(ready) => ready,
+                Err(failure) => {
+                    self.group.kill();
+                    let _ = self.group.reap();
+                    return Err(failure);
+                }
+            };
+            if ready.stdin {
+                self.write_some();
             }
-            self.write_some();
             for source in SOURCES {
-                self.read_some(source, captured);
+                if ready.outputs[source as usize] {
+                    self.read_some(source, captured);
+                }
             }
         }
     }
@@ -185,8 +203,8 @@ impl Talk {
         };
     }
 
-    /// Waits until something can be done.
-    fn wait(&self, stop: &Stop<'_>) -> io::Result<()> {
+    /// Waits until something can be done; answers what.
+    fn wait(&self, stop: &Stop<'_>) -> io::Result<Ready> {
         let next = match self.stage {
             Stage::Running => self.times.terminate,
             Stage::Asked { kill, .. } => kill,
@@ -198,23 +216,34 @@ impl Talk {
         }
         // Once it was heard it would only wake us again and again.
         let wake = (!stop.raised.load(Ordering::SeqCst)).then_some(stop.wake);
-        let readable = self
-            .outputs
+        let [stdout, stderr] = &self.outputs;
+        let all = [
+            (stdout.as_ref(), PollFlags::IN),
+            (stderr.as_ref(), PollFlags::IN),
+            (self.end.as_ref(), PollFlags::IN),
+            (self.stdin.as_ref(), PollFlags::OUT),
+            (wake, PollFlags::IN),
+        ];
+        let mut fds: Vec<PollFd<'_>> = all
             .iter()
-            .flatten()
-            .chain(&self.end)
-            .chain(wake)
-            .map(|fd| (fd.as_fd(), PollFlags::IN));
-        let writable = self.stdin.iter().map(|fd| (fd.as_fd(), PollFlags::OUT));
-        let mut fds: Vec<PollFd<'_>> = readable
-            .chain(writable)
-            .map(|(fd, flags): (BorrowedFd<'_>, _)| PollFd::from_borrowed_fd(fd, flags))
+            .filter_map(|(fd, flags)| Some(PollFd::from_borrowed_fd((*fd)?.as_fd(), *flags)))
             .collect();
         let left = Timespec::try_from(left).map_err(io::Error::other)?;
         match poll(&mut fds, Some(&left)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(failure) => Err(failure.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(failure) => return Err(failure.into()),
         }
+        let mut polled = fds.iter();
+        let mut is_ready = |fd: Option<&OwnedFd>| {
+            let seen = fd.and_then(|_| polled.next());
+            seen.is_some_and(|seen| !seen.revents().is_empty())
+        };
+        Ok(Ready {
+            outputs: [is_ready(all[0].0), is_ready(all[1].0)],
+            // Without a descriptor the end is looked for each time.
+            end: is_ready(all[2].0) || self.end.is_none(),
+            stdin: is_ready(all[3].0),
+        })
     }
 
     /// Writes what the pipe takes. A program that does not want to read all of it is none the worse.

@@ -1,5 +1,7 @@
 //! The three circles with every channel at capacity 1: whatever the order of things, nothing locks, nothing is lost, lanes keep their order.
 
+mod gated;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -270,7 +272,7 @@ fn with_every_channel_at_capacity_one_all_is_settled_in_order() {
         control,
         settled,
         board,
-        jobs: _,
+        ..
     } = start(
         &(Arc::clone(&handler) as Arc<dyn Handler>),
         limits(6),
@@ -441,68 +443,4 @@ fn at_rest_it_says_for_how_long_and_the_first_message_ends_that() {
     assert!(wait_for(resting, false), "nothing comes");
     assert!(wait_for(STALL_AFTER, true), "it is judged as at work");
     assert!(wait_for(resting, false), "nothing comes any more");
-}
-
-/// The calls of events beyond this one wait at a gate.
-const UNGATED: u64 = 200;
-
-struct Gated {
-    begun: AtomicUsize,
-    /// Open once its sender is gone.
-    gate: Receiver<()>,
-}
-
-impl Handler for Gated {
-    fn handle(&self, event: &Event, _call: Call) -> HandlerResult {
-        if event.id().ms > UNGATED {
-            self.begun.fetch_add(1, Ordering::Relaxed);
-            let _ = self.gate.recv();
-        }
-        Ok(())
-    }
-}
-
-#[test]
-fn jobs_that_wait_for_a_worker_are_taken_back_when_it_drains() {
-    const GATED: u64 = 30;
-    let (closed, gate) = bounded(0);
-    let handler = Arc::new(Gated {
-        begun: AtomicUsize::new(0),
-        gate,
-    });
-    let bounds = LaneLimits {
-        batch: false,
-        ..limits(100)
-    };
-    let circles = start_with_room(
-        &(Arc::clone(&handler) as Arc<dyn Handler>),
-        bounds,
-        UNGATED + GATED,
-        |ms| ms.to_string(),
-        WORKERS * (1 + AHEAD_MAX),
-    );
-    let wait_for = |what: &str, condition: &dyn Fn() -> bool| {
-        let deadline = clock::now() + 30_000;
-        while !condition() {
-            assert!(clock::now() < deadline, "{what}");
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-    };
-    wait_for("all workers are busy and there is more", &|| {
-        handler.begun.load(Ordering::Relaxed) == WORKERS && !circles.jobs.is_empty()
-    });
-    circles.control.send(Control::Drain).unwrap();
-    wait_for("they are taken back", &|| circles.jobs.is_empty());
-    drop(closed);
-    for _ in 0..WORKERS + 3 {
-        let report = circles.ends.recv_timeout(Duration::from_mins(1)).unwrap();
-        let reader = report.name == "reader";
-        assert!(
-            reader || matches!(report.ending, Ending::Returned),
-            "{report}"
-        );
-    }
-    assert_eq!(handler.begun.load(Ordering::Relaxed), WORKERS);
-    let acknowledged = circles.settled.lock().unwrap().0.len();
-    assert_eq!(acknowledged as u64, UNGATED + WORKERS as u64);
 }

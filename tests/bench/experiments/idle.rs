@@ -16,8 +16,11 @@ use crate::support::process::Process;
 use crate::support::redis_client::STREAM;
 use crate::support::test_redis::TestRedis;
 
-/// Events of one round.
-const EVENTS: usize = 1_000;
+/// Turns of each in a round: processes differ by half from start to start, on both sides.
+const TURNS: usize = 3;
+const TURNS_SHORT: usize = 1;
+/// Events of one turn.
+const EVENTS: usize = 400;
 const EVENTS_SHORT: usize = 100;
 /// Before them, not counted.
 const FIRST: usize = 50;
@@ -27,7 +30,8 @@ const EVERY: Duration = Duration::from_micros(2_500);
 pub fn run(lab: &Lab, rounds: usize, figures: &mut Figures) {
     let pinned = Pinned::to(0);
     let events = lab.pick(EVENTS, EVENTS_SHORT);
-    take_turns(rounds, &["weir, idle", "redis crate, idle"], |contestant| {
+    let turns = rounds * lab.pick(TURNS, TURNS_SHORT);
+    take_turns(turns, &["weir, idle", "redis crate, idle"], |contestant| {
         let redis = TestRedis::start();
         let _: String = redis.run(&["XGROUP", "CREATE", STREAM, "bench", "$", "MKSTREAM"]);
         let (process, output) = if *contestant == "weir, idle" {

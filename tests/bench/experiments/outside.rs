@@ -8,6 +8,7 @@ use crate::lab::{self, Lab};
 use crate::support::ports;
 use crate::support::redis_client::STREAM;
 use crate::support::test_redis::TestRedis;
+use crate::watch::Watch;
 
 const POSTS: usize = 30_000;
 const POSTS_SHORT: usize = 500;
@@ -63,15 +64,9 @@ fn bare(words: &[&str], calls: usize, threads: usize) -> f64 {
 fn handled(events: usize, settings: &[(&str, &str)]) -> f64 {
     let redis = TestRedis::start();
     lab::fill(&redis, events, events);
-    let group = "bench";
-    let _: String = redis.run(&["XGROUP", "CREATE", STREAM, group, "0"]);
-    let mut weir = lab::weir(&redis, settings);
-    let left = || redis.group(STREAM, group).and_then(|info| info.lag);
-    let all = i64::try_from(events).expect("a backlog");
-    lab::wait_for(&mut weir.process, || left().is_some_and(|left| left < all));
-    let left = left().and_then(|left| usize::try_from(left).ok());
-    let handled = left.expect("Redis tells the lag");
-    let took = lab::wait_for(&mut weir.process, || redis.settled(STREAM, group));
+    let mut watch = Watch::create(&redis, STREAM, "bench", "0", 0);
+    let weir = lab::weir(&redis, settings);
+    let rate = watch.drained(&mut [weir.process], 0);
     assert!(redis.dead_letters().is_empty(), "a handler has failed");
-    handled as f64 / took.as_secs_f64()
+    rate
 }

@@ -47,16 +47,29 @@ fn serve(stream: TcpStream) -> Option<()> {
     }
 }
 
-/// So many posts of an event by so many threads, as JSON as weir sends it.
+/// What weir sends along with an event: the target reads the same from both.
+const HEADERS: &[(&str, &str)] = &[
+    ("X-Correlation-ID", "req_1764000000000_abcdefgh"),
+    ("Idempotency-Key", "event-stream/1764000000000-0"),
+    ("X-Weir-Attempt", "1"),
+    ("X-Weir-Stream-Id", "1764000000000-0"),
+    (
+        "traceparent",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    ),
+    ("Content-Type", "application/json"),
+];
+
+/// So many posts of an event by so many threads, with the headers and the JSON that weir sends.
 pub fn post(url: &str, calls: usize, threads: usize) {
     let agent = ureq::Agent::new_with_defaults();
     share(calls, threads, |number| {
         let body = event(number);
-        let answer = agent
-            .post(url)
-            .header("Content-Type", "application/json")
-            .send(body.as_bytes())
-            .expect("an answer");
+        let mut post = agent.post(url);
+        for (name, value) in HEADERS {
+            post = post.header(*name, *value);
+        }
+        let answer = post.send(body.as_bytes()).expect("an answer");
         assert_eq!(answer.status(), 204);
     });
 }
@@ -82,7 +95,9 @@ pub fn spawn(program: &str, calls: usize, threads: usize) {
 
 fn event(number: usize) -> String {
     let payload = payload(number);
-    format!(r#"{{"event":"order.created","aggregateId":"order-{number}","payload":{payload}}}"#)
+    format!(
+        r#"{{"stream":"event-stream","streamId":"1764000000000-0","event":"order.created","aggregateId":"order-{number}","timestamp":"2026-01-31T12:00:00.000Z","serviceName":"shop","headers":{{"correlation-id":"req_1764000000000_abcdefgh","tenant":"a"}},"payload":{payload}}}"#
+    )
 }
 
 fn share(calls: usize, threads: usize, call: impl Fn(usize) + Sync) {

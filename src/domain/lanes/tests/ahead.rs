@@ -61,6 +61,20 @@ fn however_short_the_calls_there_is_a_bound() {
 }
 
 #[test]
+fn calls_of_more_than_a_budget_have_one_each_ahead() {
+    let (mut lanes, _running) = busy(100);
+    for _ in 0..50 {
+        let longer = JobReport {
+            runs: Vec::new(),
+            calls: 1,
+            elapsed_us: 1_500,
+        };
+        lanes.finish(NOW, longer, 0);
+    }
+    assert_eq!(ahead(&mut lanes, NOW).len(), 4);
+}
+
+#[test]
 fn nothing_is_ahead_of_slow_calls_unknown_calls_and_those_that_share_jobs() {
     let (mut lanes, _running) = busy(10);
     for _ in 0..50 {
