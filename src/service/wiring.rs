@@ -179,14 +179,13 @@ pub(super) fn start_http(
         supervisor.start_restartable(&format!("http-{number}"), move || {
             // One worker takes nothing but health requests, so that no other route can hold them up.
             let inbox = if number == 0 {
-                http::Inbox::health_only(health.clone())
+                http::Inbox::Health(health.clone())
             } else {
-                http::Inbox::everything(
-                    health.clone(),
-                    rest.clone(),
-                    published.clone(),
-                    surveyed.clone(),
-                )
+                http::Inbox::Rest {
+                    requests: rest.clone(),
+                    published: published.clone(),
+                    surveyed: surveyed.clone(),
+                }
             };
             let (app, handle) = (Arc::clone(&app), handle.clone());
             move || http::run(inbox, &app, |answer| handle.answer(answer))

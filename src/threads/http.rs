@@ -1,5 +1,4 @@
-//! The HTTP workers: `http-0` answers health and nothing else, so that no other route can keep a probe waiting; the others take what
-//! comes, health included.
+//! The HTTP workers: `http-0` answers health and nothing else, so that no other route can keep a probe waiting; the others answer the rest.
 //!
 //! A worker never waits for anything but its next job. A request that publishes is handed to the publisher and forgotten; the
 //! publisher's answer comes back as one more job, whichever worker takes it. So do the dispatcher's answers to those who ask what it
@@ -30,7 +29,7 @@ use crate::runtime::thread::{ThreadError, panic_message};
 
 const CONTEXT: &str = "http";
 
-/// Workers: one for health and three for everything. No handler waits, so three keep both cores of a small machine busy.
+/// Workers: one for health and three for the rest. No handler waits, so three keep both cores of a small machine busy.
 pub const WORKERS: usize = 4;
 
 /// Answers of the publisher that wait for a worker: as many as it can owe, so that it never waits for one.
@@ -47,77 +46,57 @@ pub struct Published {
 
 /// Where a worker takes its jobs from.
 #[derive(Debug, Clone)]
-pub struct Inbox {
-    health: Receiver<Queued>,
-    rest: Receiver<Queued>,
-    published: Receiver<Published>,
-    surveyed: Receiver<Surveyed>,
+pub enum Inbox {
+    /// That of `http-0`: health alone. It waits for nothing else, which makes its wake-up the cheapest there is.
+    Health(Receiver<Queued>),
+    /// That of all others.
+    Rest {
+        /// The gate's other queue.
+        requests: Receiver<Queued>,
+        /// From the publisher.
+        published: Receiver<Published>,
+        /// From the dispatcher.
+        surveyed: Receiver<Surveyed>,
+    },
 }
 
 impl Inbox {
-    /// For `http-0`: health alone.
-    pub fn health_only(health: Receiver<Queued>) -> Self {
-        Self {
-            health,
-            rest: never(),
-            published: never(),
-            surveyed: never(),
-        }
-    }
-
-    /// For all other workers. `health` and `rest` are the gate's two queues, `published` is the publisher's, `surveyed` the dispatcher's.
-    pub fn everything(
-        health: Receiver<Queued>,
-        rest: Receiver<Queued>,
-        published: Receiver<Published>,
-        surveyed: Receiver<Surveyed>,
-    ) -> Self {
-        Self {
-            health,
-            rest,
-            published,
-            surveyed,
-        }
-    }
-
     /// The next job. `None` when the gate has gone and everything is answered.
     fn next(&mut self) -> Option<Job> {
         loop {
-            // First those who have waited longest.
-            if let Ok(published) = self.published.try_recv() {
-                return Some(Job::Published(published));
-            }
-            if let Ok(surveyed) = self.surveyed.try_recv() {
-                return Some(Job::Surveyed(surveyed));
-            }
-            let queued = select! {
-                // This queue never closes while the pool runs: the pool itself holds the way to it.
-                recv(self.published) -> published => {
-                    if let Ok(published) = published {
+            let queued = match self {
+                Self::Health(requests) => requests.recv().ok()?,
+                Self::Rest {
+                    requests,
+                    published,
+                    surveyed,
+                } => {
+                    // First those who have waited longest.
+                    if let Ok(published) = published.try_recv() {
                         return Some(Job::Published(published));
                     }
-                    self.published = never();
-                    continue;
-                }
-                recv(self.surveyed) -> surveyed => {
-                    if let Ok(surveyed) = surveyed {
+                    if let Ok(surveyed) = surveyed.try_recv() {
                         return Some(Job::Surveyed(surveyed));
                     }
-                    self.surveyed = never();
-                    continue;
+                    select! {
+                        // This queue never closes while the pool runs: the pool itself holds the way to it.
+                        recv(published) -> done => {
+                            if let Ok(done) = done {
+                                return Some(Job::Published(done));
+                            }
+                            *published = never();
+                            continue;
+                        }
+                        recv(surveyed) -> done => {
+                            if let Ok(done) = done {
+                                return Some(Job::Surveyed(done));
+                            }
+                            *surveyed = never();
+                            continue;
+                        }
+                        recv(requests) -> queued => queued.ok()?,
+                    }
                 }
-                recv(self.rest) -> queued => {
-                    let Ok(queued) = queued else {
-                        self.rest = never();
-                        continue;
-                    };
-                    queued
-                }
-                // Both queues of the gate close together, so this one tells; what the other still holds is taken first.
-                recv(self.health) -> queued => match queued {
-                    Ok(queued) => queued,
-                    Err(_) => self.rest.try_recv().ok()?,
-                },
             };
             // The gate may have taken it back.
             if let Some(request) = queued.take() {

@@ -69,6 +69,15 @@ pub fn weir(redis: &TestRedis, settings: &[(&str, &str)]) -> Weir {
     launch(clean(weir_program()), redis, settings)
 }
 
+/// Has the group that weir will work for paused, by weir's own command.
+pub fn pause(redis: &TestRedis) {
+    let status = at_work_for(&mut clean(weir_program()), redis)
+        .args(["pause", "--reason", "measuring"])
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "weir pause");
+}
+
 /// weir's library with a handler of the bench, in this executable; see [`super::handlers`].
 pub fn weir_with(redis: &TestRedis, handler: &str, settings: &[(&str, &str)]) -> Weir {
     let mut command = clean(env::current_exe().expect("this executable"));
@@ -87,10 +96,7 @@ fn clean(program: PathBuf) -> Command {
 
 fn launch(mut command: Command, redis: &TestRedis, settings: &[(&str, &str)]) -> Weir {
     let port = super::support::ports::free();
-    command
-        .env("REDIS_HOST", "127.0.0.1")
-        .env("REDIS_PORT", redis.port().to_string())
-        .env("SERVICE_NAME", "bench")
+    at_work_for(&mut command, redis)
         .env("BIND_ADDRESS", "127.0.0.1")
         .env("SERVICE_PORT", port.to_string())
         .env("LOG_LEVEL", "WARN")
@@ -102,6 +108,14 @@ fn launch(mut command: Command, redis: &TestRedis, settings: &[(&str, &str)]) ->
         output,
         port,
     }
+}
+
+/// Tells weir which Redis and which group.
+fn at_work_for<'c>(command: &'c mut Command, redis: &TestRedis) -> &'c mut Command {
+    command
+        .env("REDIS_HOST", "127.0.0.1")
+        .env("REDIS_PORT", redis.port().to_string())
+        .env("SERVICE_NAME", "bench")
 }
 
 /// A running weir.

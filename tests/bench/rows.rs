@@ -81,7 +81,7 @@ pub static ROWS: &[Row] = &[
         AtLeast(0.5),
     ),
     row(
-        "POST /events, 100 events",
+        "POST /events, 100 events, reading paused",
         ["weir, batches", "XADD"],
         "events/s",
         AtLeast(0.5),

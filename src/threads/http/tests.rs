@@ -91,8 +91,12 @@ fn pool(publish: Option<PublishFn>, queue_max: usize) -> Pool {
         publish.unwrap_or_else(|| publish_through(queue, pool, Arc::default()))
     ));
     let inboxes = [
-        Inbox::health_only(health_requests.clone()),
-        Inbox::everything(health_requests, rest_requests, published, never()),
+        Inbox::Health(health_requests),
+        Inbox::Rest {
+            requests: rest_requests,
+            published,
+            surveyed: never(),
+        },
     ];
     let workers = inboxes
         .into_iter()

@@ -81,7 +81,11 @@ pub fn publish(lab: &Lab, rounds: usize, figures: &mut Figures) {
                     (&one, 1, PUBLISHERS)
                 };
                 let redis = TestRedis::start();
-                // Nothing is handled meanwhile: a group that reads elsewhere.
+                // The reference does nothing but write either: what is read and acknowledged meanwhile has rows of its own.
+                if count > 1 {
+                    lab::pause(&redis);
+                }
+                // Nothing is handled: all of it is for others.
                 let weir = lab::weir(
                     &redis,
                     &[
