@@ -5,6 +5,7 @@ mod growth;
 mod http;
 mod idle;
 mod outside;
+pub mod peers;
 mod rest;
 
 use super::figures::Figures;
@@ -85,6 +86,13 @@ pub static EXPERIMENTS: &[Experiment] = &[
         run: growth::replicas,
     },
 ];
+
+/// What needs more than this machine has, so that it has to be asked for.
+pub static PEERS: Experiment = Experiment {
+    name: "peers",
+    about: "other services and libraries drain a backlog",
+    run: peers::run,
+};
 
 /// Lets the contestants of each round take turns, the other way round every other time.
 pub fn take_turns<T>(rounds: usize, contestants: &[T], mut measure: impl FnMut(&T)) {

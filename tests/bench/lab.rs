@@ -78,6 +78,11 @@ pub fn pause(redis: &TestRedis) {
     assert!(status.is_ok_and(|status| status.success()), "weir pause");
 }
 
+/// The same of [`static_program`].
+pub fn static_weir(redis: &TestRedis) -> Weir {
+    launch(clean(static_program()), redis, &[])
+}
+
 /// weir's library with a handler of the bench, in this executable; see [`super::handlers`].
 pub fn weir_with(redis: &TestRedis, handler: &str, settings: &[(&str, &str)]) -> Weir {
     let mut command = clean(env::current_exe().expect("this executable"));
@@ -86,7 +91,7 @@ pub fn weir_with(redis: &TestRedis, handler: &str, settings: &[(&str, &str)]) ->
 }
 
 /// A program with the same environment for all contestants: none but the path.
-fn clean(program: PathBuf) -> Command {
+pub fn clean(program: PathBuf) -> Command {
     let mut command = Command::new(program);
     command
         .env_clear()
@@ -138,6 +143,13 @@ impl Weir {
 pub fn weir_program() -> PathBuf {
     env::var_os("WEIR_BENCH_PROGRAM")
         .map_or_else(|| env!("CARGO_BIN_EXE_weir").into(), PathBuf::from)
+}
+
+/// The same as one static binary, as it is in the container image: `WEIR_BENCH_STATIC`, which `scripts/bench` builds.
+pub fn static_program() -> PathBuf {
+    env::var_os("WEIR_BENCH_STATIC")
+        .expect("WEIR_BENCH_STATIC, which scripts/bench sets")
+        .into()
 }
 
 /// Starts a program whose output nobody needs.

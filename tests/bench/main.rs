@@ -36,7 +36,7 @@ mod watch;
 use std::env;
 use std::process::ExitCode;
 
-use experiments::EXPERIMENTS;
+use experiments::{EXPERIMENTS, PEERS};
 use figures::Figures;
 use lab::{Lab, Size};
 
@@ -62,6 +62,8 @@ fn main() -> ExitCode {
     arguments.retain(|argument| argument != "--bench");
     let short = arguments.iter().any(|argument| argument == "--short");
     arguments.retain(|argument| argument != "--short");
+    let peers = arguments.iter().any(|argument| argument == "--peers");
+    arguments.retain(|argument| argument != "--peers");
     let chosen = |name: &str| arguments.is_empty() || arguments.iter().any(|word| word == name);
     if let Some(unknown) = arguments
         .iter()
@@ -80,6 +82,10 @@ fn main() -> ExitCode {
     for experiment in EXPERIMENTS.iter().filter(|one| chosen(one.name)) {
         eprintln!("bench: {} ({})", experiment.name, experiment.about);
         (experiment.run)(&lab, rounds, &mut figures);
+    }
+    if peers {
+        eprintln!("bench: {} ({})", PEERS.name, PEERS.about);
+        (PEERS.run)(&lab, rounds, &mut figures);
     }
     let report = report::of(&figures);
     println!("{}", report.table());

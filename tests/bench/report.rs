@@ -101,7 +101,7 @@ impl Report {
                 line.row.about,
                 range(line.subject),
                 line.row.quantity,
-                target(line.row.target),
+                line.row.target,
                 if line.holds { "holds" } else { "MISSED" }
             );
         }
@@ -120,7 +120,7 @@ impl Report {
             .iter()
             .map(|line| {
                 json!({
-                    "row": line.row.about, "value": line.value, "target": target(line.row.target), "holds": line.holds,
+                    "row": line.row.about, "value": line.value, "target": line.row.target.to_string(), "holds": line.holds,
                 })
             })
             .collect();
@@ -144,7 +144,7 @@ impl Report {
         /// What a ratio of one is long, pixels.
         const ONE: f64 = 160.0;
         const ROW: usize = 28;
-        const LEFT: f64 = 220.0;
+        const LEFT: f64 = 300.0;
         /// Longer bars are cut, ratios.
         const MOST: f64 = 3.0;
         let lines: Vec<&Line> = self
@@ -154,7 +154,7 @@ impl Report {
             .collect();
         let height = lines.len() * ROW + 20;
         let mut text = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"780\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
              <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
         );
         for (place, line) in lines.iter().enumerate() {
@@ -165,6 +165,7 @@ impl Report {
             | Target::AtMost(wanted)
             | Target::Below(wanted)
             | Target::Always(wanted)) = line.row.target;
+            let wanted = wanted.min(MOST);
             let mark = LEFT + wanted * ONE;
             let _ = writeln!(
                 text,
@@ -193,13 +194,4 @@ fn range(spread: Spread) -> String {
         shown(spread.least),
         shown(spread.most)
     )
-}
-
-fn target(target: Target) -> String {
-    match target {
-        Target::AtLeast(least) => format!(">= {least}x"),
-        Target::AtMost(most) => format!("<= {most}x"),
-        Target::Below(most) => format!("<= {most}"),
-        Target::Always(least) => format!(">= {least}"),
-    }
 }

@@ -1,5 +1,7 @@
 //! The rows of the table and what each demands. Nothing but data: a test compares it with the README.
 
+use std::fmt;
+
 /// What a row demands.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
@@ -11,6 +13,17 @@ pub enum Target {
     Below(f64),
     /// The figure itself, in every round at least so much.
     Always(f64),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, ">= {least}x"),
+            Self::AtMost(most) => write!(f, "<= {most}x"),
+            Self::Below(most) => write!(f, "<= {most}"),
+            Self::Always(least) => write!(f, ">= {least}"),
+        }
+    }
 }
 
 /// One line of the table.
@@ -29,7 +42,10 @@ pub struct Row {
 
 use Target::{Always, AtLeast, AtMost, Below};
 
-/// All of them.
+/// weir where peers drain the same backlog.
+pub const BESIDE_PEERS: &str = "weir, of the peers' backlog";
+
+/// All of them; the last ones are measured with `--peers` alone.
 pub static ROWS: &[Row] = &[
     row(
         "drain a backlog",
@@ -105,7 +121,11 @@ pub static ROWS: &[Row] = &[
         Always(64.0),
     ),
     alone("memory while draining", "RSS draining, MiB", Below(12.0)),
-    alone("memory at rest", "RSS idle, MiB", Below(6.0)),
+    alone(
+        "memory at rest, static program",
+        "RSS idle, MiB",
+        Below(6.0),
+    ),
     row(
         "start to ready",
         ["weir, start", "smallest service"],
@@ -115,7 +135,7 @@ pub static ROWS: &[Row] = &[
     row_alone("the same", "weir, start", "ms", Below(10.0)),
     alone("wake-ups at rest", "switches/s", Below(8.0)),
     alone("processor at rest", "CPU idle, %", Below(0.1)),
-    alone("the program", "program, MiB", Below(5.0)),
+    alone("the static program", "program, MiB", Below(5.0)),
     row(
         "1,000 aggregates",
         ["1,000 aggregates", "10 aggregates"],
@@ -168,6 +188,54 @@ pub static ROWS: &[Row] = &[
         "the replica that gets least, of its share",
         "of its share",
         Always(0.5),
+    ),
+    row(
+        "Deno, Hono and node-redis, one entry a read",
+        [BESIDE_PEERS, "Deno and Hono, one a read"],
+        "events/s",
+        AtLeast(12.0),
+    ),
+    row(
+        "the same, 100 entries a read",
+        [BESIDE_PEERS, "Deno and Hono, 100 a read"],
+        "events/s",
+        AtLeast(1.6),
+    ),
+    row(
+        "FastStream, message by message",
+        [BESIDE_PEERS, "FastStream, by message"],
+        "events/s",
+        AtLeast(40.0),
+    ),
+    row(
+        "FastStream, batches of 100",
+        [BESIDE_PEERS, "FastStream, by batch"],
+        "events/s",
+        AtLeast(2.5),
+    ),
+    row(
+        "redis-py with hiredis, 100 entries a read",
+        [BESIDE_PEERS, "redis-py"],
+        "events/s",
+        AtLeast(1.6),
+    ),
+    row(
+        "ioredis, 100 entries a read",
+        [BESIDE_PEERS, "ioredis"],
+        "events/s",
+        AtLeast(1.4),
+    ),
+    row(
+        "node-redis, 100 entries a read",
+        [BESIDE_PEERS, "node-redis"],
+        "events/s",
+        AtLeast(1.4),
+    ),
+    row(
+        "sea-streamer, 100 entries a read",
+        [BESIDE_PEERS, "sea-streamer"],
+        "events/s",
+        AtLeast(3.5),
     ),
 ];
 

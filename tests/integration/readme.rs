@@ -16,9 +16,19 @@ use weir::domain::wire::WireFormat;
 use weir::exit_status::ExitStatus;
 use weir::runtime::metrics::families;
 
+use rows::ROWS;
+
 use crate::support::exposition;
 use crate::support::redis_client::STREAM;
 use crate::support::{TestRedis, TestService, http, ports, wait_until, within};
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the bench uses all of it, this test the table alone"
+)]
+#[path = "../bench/rows.rs"]
+mod rows;
 
 const SOON: Duration = Duration::from_secs(30);
 /// Longer than the pause between two test events.
@@ -34,6 +44,27 @@ fn the_settings_in_the_readme_are_those_of_the_table() {
     if let Err(difference) = compare_with_readme(&read("README.md")) {
         panic!("{difference}");
     }
+}
+
+#[test]
+fn the_performance_in_the_readme_is_told_of_every_row_with_its_target() {
+    let readme = read("README.md");
+    let chapter = readme.split_once("\n## Performance\n").expect("it").1;
+    let chapter = chapter.split_once("\n## ").expect("the next").0;
+    let told: Vec<(String, String)> = chapter
+        .lines()
+        .filter(|line| line.ends_with("| holds |") || line.ends_with("| MISSED |"))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            (cells[1].to_owned(), cells[5].to_owned())
+        })
+        .collect();
+    let rows: Vec<(String, String)> = ROWS
+        .iter()
+        .filter(|row| row.subject != rows::BESIDE_PEERS)
+        .map(|row| (row.about.to_owned(), row.target.to_string()))
+        .collect();
+    assert_eq!(told, rows, "put the table of scripts/bench there");
 }
 
 #[test]

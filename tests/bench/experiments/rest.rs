@@ -1,4 +1,5 @@
-//! A service that has nothing to do: how fast it is there, what it takes, how often it wakes up.
+//! A service that has nothing to do: how fast it is there, what it takes, how often it wakes up. What it takes is measured of the static
+//! program, which is the one in the container image.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ pub fn run(lab: &Lab, rounds: usize, figures: &mut Figures) {
             figures.note(contestant, "ms", took.as_secs_f64() * 1e3);
         },
     );
-    let weir = lab::weir(&redis, &[]).ready();
+    let weir = lab::static_weir(&redis).ready();
     std::thread::sleep(lab.pick(SETTLE, SHORT));
     let count = || {
         (
@@ -64,6 +65,6 @@ pub fn run(lab: &Lab, rounds: usize, figures: &mut Figures) {
         (switches_then - switches) as f64 / seconds,
     );
     figures.note("weir", "CPU idle, %", (cpu_then - cpu) / seconds * 100.0);
-    let program = std::fs::metadata(lab::weir_program()).expect("the program");
+    let program = std::fs::metadata(lab::static_program()).expect("the program");
     figures.note("weir", "program, MiB", program.len() as f64 / 1_048_576.0);
 }
