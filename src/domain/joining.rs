@@ -2,11 +2,10 @@
 
 use super::Millis;
 
-/// While calls are under way, acknowledgements wait for more for less than this, milliseconds. So many more events may be handled again
-/// after a crash.
+/// While calls are under way, acknowledgements wait for more for about this long, milliseconds: until the first look after it.
 pub const JOIN_FOR: Millis = 2;
 
-/// So many wait for no more.
+/// So many wait for no more: fewer than this may be handled again after a crash for having waited.
 pub const JOINED_MAX: usize = 100;
 
 /// Of the places for events in flight, acknowledgements that wait hold less than one in so many: what is read next must not wait for them.

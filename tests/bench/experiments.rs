@@ -5,7 +5,7 @@ mod growth;
 mod http;
 mod idle;
 mod outside;
-pub mod peers;
+mod peers;
 mod rest;
 
 use super::figures::Figures;

@@ -13,7 +13,7 @@ use crate::support::test_redis::TestRedis;
 use crate::watch::Watch;
 
 /// Names the folder with everything that peers need.
-pub const VARIABLE: &str = "WEIR_BENCH_PEERS";
+const VARIABLE: &str = "WEIR_BENCH_PEERS";
 
 /// Events of the backlog: twelve seconds of the slowest.
 const EVENTS: usize = 100_000;

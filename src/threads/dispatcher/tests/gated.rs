@@ -21,9 +21,8 @@ impl Handler for Gated {
     }
 }
 
-#[test]
-fn jobs_that_wait_for_a_worker_are_taken_back_when_it_drains() {
-    const GATED: u64 = 30;
+/// The circles with single calls and so many events behind the gate, which opens when the sender is dropped.
+fn start_gated(gated: u64, jobs_max: usize) -> (Sender<()>, Arc<Gated>, Circles) {
     let (closed, gate) = bounded(0);
     let handler = Arc::new(Gated {
         begun: AtomicUsize::new(0),
@@ -36,10 +35,16 @@ fn jobs_that_wait_for_a_worker_are_taken_back_when_it_drains() {
     let circles = start_with_room(
         &(Arc::clone(&handler) as Arc<dyn Handler>),
         bounds,
-        UNGATED + GATED,
+        UNGATED + gated,
         |ms| ms.to_string(),
-        WORKERS * (1 + AHEAD_MAX),
+        jobs_max,
     );
+    (closed, handler, circles)
+}
+
+#[test]
+fn jobs_that_wait_for_a_worker_are_taken_back_when_it_drains() {
+    let (closed, handler, circles) = start_gated(30, WORKERS * (1 + AHEAD_MAX));
     let wait_for = |what: &str, condition: &dyn Fn() -> bool| {
         let deadline = clock::now() + 30_000;
         while !condition() {
@@ -68,22 +73,8 @@ fn jobs_that_wait_for_a_worker_are_taken_back_when_it_drains() {
 
 #[test]
 fn what_is_done_is_acknowledged_while_another_call_hangs() {
-    let (closed, gate) = bounded(0);
-    let handler = Arc::new(Gated {
-        begun: AtomicUsize::new(0),
-        gate,
-    });
-    // Every call for itself, and one of them hangs from the beginning to the end.
-    let bounds = LaneLimits {
-        batch: false,
-        ..limits(100)
-    };
-    let circles = start(
-        &(Arc::clone(&handler) as Arc<dyn Handler>),
-        bounds,
-        UNGATED + 1,
-        |ms| ms.to_string(),
-    );
+    // One hangs from the beginning to the end.
+    let (closed, handler, circles) = start_gated(1, WORKERS);
     // Far below the time after which leases are renewed, which takes everything along.
     let deadline = clock::now() + 10_000;
     while circles.settled.lock().unwrap().0.len() as u64 != UNGATED {
