@@ -2,15 +2,20 @@
 //!
 //! The payload goes in as it came, so that no number loses digits and no member its place.
 
+use std::borrow::Cow;
+
 use serde::de::IgnoredAny;
 
 use super::event::Event;
+
+/// Room for an object beside what comes from the event, bytes: its own names, quotes and the entry id. What needs more gets it.
+const NAMES_BYTES: usize = 256;
 
 /// The event as one JSON object in one line or more (the payload keeps its white space): `stream`, `streamId`, `event`,
 /// `aggregateId`, then those of `timestamp`, `serviceName`, `mimeType` and `headers` that it has, `payload` (null when it has none,
 /// a string when it is no JSON), and `fields` with what else it carries. Bytes that are no UTF-8 become U+FFFD there.
 pub fn event_json(event: &Event, stream: &str) -> String {
-    let mut object = Object::begin();
+    let mut object = Object::with_room(event.bytes() + stream.len() + NAMES_BYTES);
     object.text("stream", stream);
     object.text("streamId", &event.id().to_string());
     object.text("event", event.name());
@@ -24,33 +29,31 @@ pub fn event_json(event: &Event, stream: &str) -> String {
             object.text(name, value);
         }
     }
-    if !event.headers().is_empty() {
-        let mut headers = Object::begin();
-        for (name, value) in event.headers() {
-            headers.text(name, value);
-        }
-        object.raw("headers", &headers.end());
-    }
+    let headers = event.headers().iter();
+    object.texts(
+        "headers",
+        headers.map(|(name, value)| (name.into(), value.into())),
+    );
     object.raw("payload", &payload_json(event));
-    let mut fields = Object::begin();
-    for (name, value) in unknown_fields(event) {
-        fields.text(
-            &String::from_utf8_lossy(name),
-            &String::from_utf8_lossy(value),
-        );
-    }
-    if !fields.is_empty() {
-        object.raw("fields", &fields.end());
-    }
+    let fields = unknown_fields(event);
+    object.texts(
+        "fields",
+        fields.map(|(name, value)| {
+            (
+                String::from_utf8_lossy(name),
+                String::from_utf8_lossy(value),
+            )
+        }),
+    );
     object.end()
 }
 
 /// The payload as JSON text: as it came when it is JSON, else as a string, else null.
-pub fn payload_json(event: &Event) -> String {
+fn payload_json(event: &Event) -> Cow<'_, str> {
     match event.payload_text() {
-        None => "null".to_owned(),
-        Some(text) if is_json(text) => text.to_owned(),
-        Some(text) => quoted(text),
+        None => "null".into(),
+        Some(text) if is_json(text) => text.into(),
+        Some(text) => quoted(text).into(),
     }
 }
 
@@ -101,11 +104,14 @@ pub(super) struct Object(String);
 
 impl Object {
     pub(super) fn begin() -> Self {
-        Self(String::from("{"))
+        Self::with_room(0)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.len() == 1
+    /// The same with memory for so many bytes.
+    fn with_room(bytes: usize) -> Self {
+        let mut text = String::with_capacity(bytes);
+        text.push('{');
+        Self(text)
     }
 
     /// A member whose value is a string.
@@ -120,8 +126,27 @@ impl Object {
         self.0.push_str(value);
     }
 
+    /// A member whose value is an object of strings; none when there are no strings.
+    fn texts<'m>(
+        &mut self,
+        name: &str,
+        members: impl Iterator<Item = (Cow<'m, str>, Cow<'m, str>)>,
+    ) {
+        let mut members = members.peekable();
+        if members.peek().is_none() {
+            return;
+        }
+        self.name(name);
+        self.0.push('{');
+        for (name, value) in members {
+            self.text(&name, &value);
+        }
+        self.0.push('}');
+    }
+
     fn name(&mut self, name: &str) {
-        if !self.is_empty() {
+        // No value ends so.
+        if !self.0.ends_with('{') {
             self.0.push(',');
         }
         push_quoted(&mut self.0, name);

@@ -154,7 +154,7 @@ impl WebhookHandler {
     fn post(&self, request: &Request) -> Result<Answered, ureq::Error> {
         let mut post = self.agent.post(&self.url);
         for (name, value) in &request.headers {
-            post = post.header(name, value);
+            post = post.header(&**name, value);
         }
         if let Some(authorization) = &self.authorization {
             post = post.header("Authorization", authorization);

@@ -39,10 +39,6 @@ const STALL_AFTER: Duration = Duration::from_secs(5);
 /// Pause before a full channel is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 
-/// Pause while every worker has a job of one call waiting: what comes meanwhile is taken in together, for one wake-up instead of one each. A quarter
-/// of what the waiting jobs take at most.
-const GATHER_PAUSE: Duration = Duration::from_micros(250);
-
 /// Messages taken in before their consequences are sent out: bounds the delay of a job behind a burst.
 const MESSAGES_MAX: usize = 64;
 
@@ -164,10 +160,10 @@ impl Dispatcher {
             wait = FULL_PAUSE;
         }
         // Not again when nothing came of it: calls that hang while jobs wait are no reason to look four thousand times a second.
-        let limits = &self.parts.limits;
-        let gathers = !limits.batch && !self.quiet && self.parts.jobs.len() >= limits.workers;
-        if gathers {
-            match self.parts.control.recv_timeout(GATHER_PAUSE) {
+        let gather_for = self.lanes.gather_for(self.parts.jobs.len());
+        let gather_for = gather_for.filter(|_| !self.quiet);
+        if let Some(pause) = gather_for {
+            match self.parts.control.recv_timeout(pause) {
                 Ok(control) => self.on_control(control),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => self.parts.control = never(),
@@ -184,8 +180,8 @@ impl Dispatcher {
             }
             let rung = self.parts.bell.rung().recv_timeout(wait).is_ok();
             if !self.take_messages()? && !rung {
-                self.quiet = gathers;
-                self.resting = !gathers && wait >= BEAT_EVERY;
+                self.quiet = gather_for.is_some();
+                self.resting = gather_for.is_none() && wait >= BEAT_EVERY;
             }
         }
         self.lanes.tick(clock::now());

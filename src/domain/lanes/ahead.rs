@@ -3,21 +3,34 @@
 //! Only for handlers whose jobs are single calls. Any worker takes the next one, so a call that hangs keeps none of them back. Retries and
 //! what is redelivered never stand here: they begin with an idle worker or not at all, so that no more counts are open than workers are.
 
-use super::{JOB_BUDGET_US, Job, JobReport, Lanes, RunReport};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{Job, JobReport, Lanes, RunReport};
 use crate::domain::Millis;
 
-/// Most jobs that wait for a worker, for each worker there is. Enough for calls of a tenth of a millisecond while the dispatcher is
-/// away for one (measured with eight workers on two processors).
-pub const AHEAD_MAX: usize = 8;
+/// What waits for the workers takes them at most this long by the mean of recent calls, microseconds: so long the dispatcher may be away
+/// before a worker is idle. With eight workers and their target on two processors the dispatcher often waits a millisecond for one; with a
+/// millisecond ahead every second call found nothing ready and its worker slept, with four every tenth (measured in 2026-11).
+pub const AHEAD_US: u64 = 4_000;
 
-/// Calls that take longer than [`JOB_BUDGET_US`] by the mean and at most this long have one job waiting for each worker, microseconds: two
-/// wake-ups are still a few percent of them (a program that does nothing takes 1.4 ms on two processors).
-const ONE_AHEAD_US: u64 = 2_000;
+/// Most jobs that wait for a worker, for each worker there is: enough for calls of a sixth of a millisecond. Bounds the channel.
+pub const AHEAD_MAX: usize = 24;
+
+/// Calls that take longer than this by the mean have no job waiting, microseconds: below, two wake-ups are still a few percent of them (a
+/// program that does nothing takes 1.4 ms on two processors).
+const AHEAD_CALL_US: u64 = 2_000;
+
+/// The dispatcher lets messages gather for this part of the time that what waits takes: the rest is for its way to a processor.
+const GATHER_SHARE: u64 = 4;
+
+/// Bounds of that time, microseconds: a shorter sleep costs more than it saves, and after a longer one acknowledgements, which wait for
+/// [`JOIN_FOR`](crate::domain::joining::JOIN_FOR) anyway, would be late.
+const GATHER_US: RangeInclusive<u64> = 250..=1_000;
 
 impl<T> Lanes<T> {
     /// A job for whichever worker is free first, while none is and `queued` wait already. Together they take the workers at most
-    /// [`JOB_BUDGET_US`] by the mean of recent calls, or a single call of each: what is ahead is neither better placed elsewhere nor old
-    /// when it begins.
+    /// [`AHEAD_US`] by the mean of recent calls: what is ahead is neither better placed elsewhere nor old when it begins.
     pub fn take_job_ahead(&mut self, now: Millis, queued: usize) -> Option<Job<T>> {
         if queued >= self.ahead_max() {
             return None;
@@ -45,10 +58,24 @@ impl<T> Lanes<T> {
         let Some(mean) = self.mean_call_us else {
             return 0;
         };
-        let one = usize::from(mean <= ONE_AHEAD_US);
-        let each = usize::try_from(JOB_BUDGET_US / mean.max(1)).unwrap_or(AHEAD_MAX);
-        let each = each.max(one);
+        if mean > AHEAD_CALL_US {
+            return 0;
+        }
+        let each = usize::try_from(AHEAD_US / mean.max(1)).unwrap_or(AHEAD_MAX);
         self.limits.workers * each.min(AHEAD_MAX)
+    }
+
+    /// How long messages may gather, so that they are taken in together, for one wake-up instead of one each: while `queued` jobs wait, at
+    /// least one for each worker. `None` where each message is taken in as it comes.
+    pub fn gather_for(&self, queued: usize) -> Option<Duration> {
+        let workers = self.limits.workers;
+        if self.limits.batch || queued < workers {
+            return None;
+        }
+        let each = u64::try_from(queued / workers.max(1)).unwrap_or(u64::MAX);
+        let waiting_us = each.saturating_mul(self.mean_call_us.unwrap_or(0));
+        let gather_us = (waiting_us / GATHER_SHARE).clamp(*GATHER_US.start(), *GATHER_US.end());
+        Some(Duration::from_micros(gather_us))
     }
 }
 

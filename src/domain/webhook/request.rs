@@ -1,5 +1,7 @@
 //! What is sent to the target: headers and body of one call, in each of the three formats.
 
+use std::borrow::Cow;
+
 use super::cloudevents::cloud_event;
 use crate::domain::event::Event;
 use crate::domain::event_json::event_json;
@@ -20,10 +22,13 @@ pub enum Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Names and values, all visible ASCII.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// May be empty.
     pub body: String,
 }
+
+/// Headers of a call in JSON that is signed.
+const HEADERS_USUAL: usize = 10;
 
 /// What tells this entry from all others, in all calls: `<stream>/<entry id>`.
 pub fn idempotency_key(event: &Event, stream: &str) -> String {
@@ -44,18 +49,16 @@ pub fn request(
     let correlation_id = event.correlation_id().unwrap_or(&id);
     let mut tracing = vec![(TRACEPARENT, trace.parent.as_str())];
     tracing.extend(trace.state.as_deref().map(|state| (TRACESTATE, state)));
-    let mut headers: Vec<(String, String)> = [
-        ("X-Correlation-ID", correlation_id),
-        ("Idempotency-Key", &key),
-        ("X-Weir-Attempt", &attempt.to_string()),
-        ("X-Weir-Stream-Id", &id),
-    ]
-    .iter()
-    .chain(&tracing)
-    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-    .collect();
+    let mut headers: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(HEADERS_USUAL);
+    headers.extend([
+        ("X-Correlation-ID".into(), correlation_id.to_owned()),
+        ("Idempotency-Key".into(), key.clone()),
+        ("X-Weir-Attempt".into(), attempt.to_string()),
+    ]);
+    let traced = tracing.iter();
+    headers.extend(traced.map(|(name, value)| ((*name).into(), (*value).to_owned())));
     let mut content_type =
-        |content_type: &str| headers.push(("Content-Type".to_owned(), content_type.to_owned()));
+        |content_type: &str| headers.push(("Content-Type".into(), content_type.to_owned()));
     let body = match format {
         Format::Json => {
             content_type("application/json");
@@ -70,10 +73,12 @@ pub fn request(
             if let Some(data_type) = cloud_event.content_type {
                 content_type(data_type);
             }
-            headers.extend(cloud_event.headers());
+            let attributes = cloud_event.headers().into_iter();
+            headers.extend(attributes.map(|(name, value)| (name.into(), value)));
             cloud_event.data.unwrap_or_default().to_owned()
         }
     };
+    headers.push(("X-Weir-Stream-Id".into(), id));
     Request { headers, body }
 }
 

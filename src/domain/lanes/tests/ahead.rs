@@ -1,5 +1,7 @@
 //! Jobs that wait for a worker.
 
+use std::time::Duration;
+
 use super::*;
 use crate::domain::lanes::ahead::AHEAD_MAX;
 
@@ -34,8 +36,8 @@ fn ahead(lanes: &mut Lanes<()>, now: Millis) -> Vec<Job<()>> {
 fn what_is_ahead_is_single_calls_for_one_budget() {
     let (mut lanes, _running) = busy(100);
     let jobs = ahead(&mut lanes, NOW);
-    // Five calls of 200 us in a millisecond, for each of four workers.
-    assert_eq!(all_ids(&jobs), (6..26).collect::<Vec<_>>());
+    // Twenty calls of 200 us in four milliseconds, for each of four workers.
+    assert_eq!(all_ids(&jobs), (6..86).collect::<Vec<_>>());
     assert!(jobs.iter().all(|job| ids(job).len() == 1 && !job.probe));
     assert!(
         jobs.iter().all(|job| job.begin_before == NOW + FRESH_FOR),
@@ -61,7 +63,7 @@ fn however_short_the_calls_there_is_a_bound() {
 }
 
 #[test]
-fn calls_of_more_than_a_budget_have_one_each_ahead() {
+fn the_longer_calls_take_the_fewer_are_ahead() {
     let (mut lanes, _running) = busy(100);
     for _ in 0..50 {
         let longer = JobReport {
@@ -71,7 +73,25 @@ fn calls_of_more_than_a_budget_have_one_each_ahead() {
         };
         lanes.finish(NOW, longer, 0);
     }
-    assert_eq!(ahead(&mut lanes, NOW).len(), 4);
+    // Two calls of 1.5 ms in four milliseconds, for each of four workers.
+    assert_eq!(ahead(&mut lanes, NOW).len(), 8);
+}
+
+#[test]
+fn messages_gather_for_a_quarter_of_what_waits_within_bounds() {
+    let (mut lanes, _running) = busy(0);
+    for (queued, us) in [
+        (3, None),
+        (4, Some(250)),
+        (20, Some(250)),
+        (40, Some(500)),
+        (96, Some(1_000)),
+    ] {
+        let pause = us.map(Duration::from_micros);
+        assert_eq!(lanes.gather_for(queued), pause, "{queued} of 200 us each");
+    }
+    lanes.limits.batch = true;
+    assert_eq!(lanes.gather_for(40), None, "they share jobs");
 }
 
 #[test]
