@@ -13,6 +13,9 @@ pub const TRACESTATE: &str = "tracestate";
 /// The longest `tracestate` that is handed on, bytes (Trace Context asks for at least so much).
 pub const TRACESTATE_BYTES_MAX: usize = 512;
 
+/// Bytes of a parent of version 00.
+const PARENT_LENGTH: usize = 55;
+
 /// How many random bytes [`TraceContext::of`] needs: a trace id and a parent id.
 pub const RANDOM_BYTES: usize = 24;
 
@@ -48,21 +51,32 @@ impl TraceContext {
 }
 
 /// A new context. It is marked as sampled: nobody has decided yet, and tracers drop by default what is marked as not sampled.
-fn begun(random: [u8; RANDOM_BYTES]) -> String {
-    let number = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
-    };
-    let (trace, span) = random.split_at(16);
-    // Ids of zeros are invalid; chance makes them about never.
-    let (trace, span) = (number(trace).max(1), number(span).max(1));
-    format!("00-{trace:032x}-{span:016x}-01")
+fn begun(mut random: [u8; RANDOM_BYTES]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let mut parent = String::with_capacity(PARENT_LENGTH);
+    parent.push_str("00-");
+    let (trace, span) = random.split_at_mut(16);
+    for id in [trace, span] {
+        // Ids of zeros are invalid; chance makes them about never.
+        if let [zeros @ .., last] = id
+            && *last == 0
+            && zeros.iter().all(|byte| *byte == 0)
+        {
+            *last = 1;
+        }
+        for byte in id {
+            for digit in [*byte >> 4, *byte & 0xf] {
+                parent.push(char::from(DIGITS[usize::from(digit)]));
+            }
+        }
+        parent.push('-');
+    }
+    parent.push_str("01");
+    parent
 }
 
 /// Lower case only; version `ff` and ids of zeros are invalid. A version to come may have more parts, which are handed on.
 fn is_valid_parent(text: &str) -> bool {
-    const LENGTH: usize = 55;
     // Later versions may be longer; nobody needs more than this.
     const LENGTH_MAX: usize = 128;
     let is_hex = |part: &str| {
@@ -85,7 +99,7 @@ fn is_valid_parent(text: &str) -> bool {
         && *version != "ff"
         && !is_zero(trace)
         && !is_zero(span)
-        && (*version != "00" || (rest.is_empty() && text.len() == LENGTH))
+        && (*version != "00" || (rest.is_empty() && text.len() == PARENT_LENGTH))
 }
 
 fn is_valid_state(text: &str) -> bool {

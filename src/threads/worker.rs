@@ -113,11 +113,11 @@ fn handle_run(
         match result {
             Ok(()) => done.push(entry.id),
             Err(error) => {
-                failed = Some(FailedCall {
+                failed = Some(Box::new(FailedCall {
                     entry,
                     error,
                     began_unix_ms,
-                });
+                }));
                 break;
             }
         }

@@ -153,8 +153,8 @@ pub struct RunReport<T> {
     pub done: Vec<EntryId>,
     /// Not for this handler: done without a call, which says nothing about the target.
     pub unhandled: Vec<EntryId>,
-    /// The call that ended the run, if one did.
-    pub failed: Option<FailedCall<T>>,
+    /// The call that ended the run, if one did; rare, and several times as large as all the rest.
+    pub failed: Option<Box<FailedCall<T>>>,
     /// Entries whose calls did not begin.
     pub untouched: VecDeque<Entry<T>>,
 }

@@ -63,14 +63,14 @@ impl<T> Lanes<T> {
         if probe {
             self.probe = None;
         }
-        self.tell_breaker(now, &lane, probe, !done.is_empty(), failed.as_ref());
+        self.tell_breaker(now, &lane, probe, !done.is_empty(), failed.as_deref());
         let mut waiting: Vec<(Entry<T>, Millis)> = Vec::new();
-        if let Some(FailedCall {
-            mut entry,
-            mut error,
-            began_unix_ms,
-        }) = failed
-        {
+        if let Some(failed) = failed {
+            let FailedCall {
+                mut entry,
+                mut error,
+                began_unix_ms,
+            } = *failed;
             if probe && !entry.probe_failed(now) {
                 // Nobody pays for finding out that the target is still down.
                 error = CallError::Unreached {

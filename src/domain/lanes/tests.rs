@@ -101,11 +101,11 @@ fn report(job: Job<()>, mut failing: Option<(u64, CallError)>) -> JobReport<()> 
         while let Some(entry) = run.entries.pop_front() {
             calls += 1;
             if let Some((_, error)) = failing.take_if(|(id, _)| *id == entry.id.ms) {
-                report.failed = Some(FailedCall {
+                report.failed = Some(Box::new(FailedCall {
                     entry,
                     error,
                     began_unix_ms: 77,
-                });
+                }));
                 break;
             }
             report.done.push(entry.id);

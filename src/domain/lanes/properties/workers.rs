@@ -114,11 +114,11 @@ impl World {
                             known.not_before = self.now + not_before.unwrap_or(50);
                         }
                     }
-                    report.failed = Some(FailedCall {
+                    report.failed = Some(Box::new(FailedCall {
                         entry,
                         error,
                         began_unix_ms: self.now,
-                    });
+                    }));
                     report.untouched = work.runs.pop_front().unwrap().entries;
                     work.reports.push(report);
                 }
