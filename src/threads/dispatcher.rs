@@ -159,7 +159,7 @@ impl Dispatcher {
         if !self.backlog.is_empty() {
             wait = FULL_PAUSE;
         }
-        // Not again when nothing came of it: calls that hang while jobs wait are no reason to look four thousand times a second.
+        // Not again when nothing came of it: calls that hang while jobs wait are no reason to look up to four thousand times a second.
         let gather_for = self.lanes.gather_for(self.parts.jobs.len());
         let gather_for = gather_for.filter(|_| !self.quiet);
         if let Some(pause) = gather_for {

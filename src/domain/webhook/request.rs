@@ -27,7 +27,7 @@ pub struct Request {
     pub body: String,
 }
 
-/// Headers of a call in JSON that is signed.
+/// Room for the headers of a call in JSON with a carried trace that is signed; a `CloudEvent` has more.
 const HEADERS_USUAL: usize = 10;
 
 /// What tells this entry from all others, in all calls: `<stream>/<entry id>`.

@@ -64,17 +64,24 @@ fn however_short_the_calls_there_is_a_bound() {
 
 #[test]
 fn the_longer_calls_take_the_fewer_are_ahead() {
-    let (mut lanes, _running) = busy(100);
-    for _ in 0..50 {
-        let longer = JobReport {
-            runs: Vec::new(),
-            calls: 1,
-            elapsed_us: 1_500,
-        };
-        lanes.finish(NOW, longer, 0);
+    for (us, each) in [
+        (100, AHEAD_MAX),
+        (500, 8),
+        (1_500, 2),
+        (2_000, 2),
+        (2_100, 0),
+    ] {
+        let (mut lanes, _running) = busy(100);
+        for _ in 0..50 {
+            let call = JobReport {
+                runs: Vec::new(),
+                calls: 1,
+                elapsed_us: us,
+            };
+            lanes.finish(NOW, call, 0);
+        }
+        assert_eq!(ahead(&mut lanes, NOW).len(), 4 * each, "{us} us each");
     }
-    // Two calls of 1.5 ms in four milliseconds, for each of four workers.
-    assert_eq!(ahead(&mut lanes, NOW).len(), 8);
 }
 
 #[test]
