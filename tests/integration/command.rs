@@ -308,7 +308,13 @@ fn at_the_drain_deadline_programs_are_ended() {
         redis.add_event("order.created", &format!("order-{number}"));
     }
     let pids = || fs::read_to_string(folder.path().join("pids")).unwrap_or_default();
-    wait_until("one runs", SOON, || pids().lines().count() >= 2);
+    // Both are read and the reader waits for more: a reader that is between two reads would end at once, and the second would not begin.
+    wait_until("one runs, one waits, and so does the reader", SOON, || {
+        let clients: String = redis.run(&["INFO", "clients"]);
+        pids().lines().count() >= 2
+            && redis.pending(STREAM, SERVICE_NAME).len() == 2
+            && clients.contains("blocked_clients:1")
+    });
     redis.freeze();
     // The second call begins two seconds after the signal, and its time would be over half a second after calls are told to end.
     service.signal(Signal::TERM);
