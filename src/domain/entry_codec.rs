@@ -276,12 +276,7 @@ pub(super) fn json_depth(text: &str) -> usize {
         return 0;
     }
     // Nearly every payload has fewer brackets than it may have levels, and counting them takes a fraction of following them.
-    // In pieces whose count fits into a byte, so that the processor counts many at a time.
-    let opens = |byte: &u8| u8::from(matches!(byte, b'{' | b'['));
-    let pieces = text.as_bytes().chunks(255);
-    let brackets: usize = pieces
-        .map(|piece| usize::from(piece.iter().map(opens).sum::<u8>()))
-        .sum();
+    let brackets = opening_brackets(text.as_bytes());
     if brackets <= PAYLOAD_DEPTH_MAX {
         return brackets;
     }
@@ -300,6 +295,23 @@ pub(super) fn json_depth(text: &str) -> usize {
         }
     }
     deepest
+}
+
+/// How many `{` and `[` there are. Eight bytes at a time, a dozen instructions for each eight instead of seventy.
+fn opening_brackets(text: &[u8]) -> usize {
+    const LOWS: u64 = u64::from_ne_bytes([0x7f; 8]);
+    // The two differ in one bit.
+    const BIT: u8 = b'{' ^ b'[';
+    let (eights, rest) = text.as_chunks::<8>();
+    let in_eights = eights.iter().map(|eight| {
+        let other = (u64::from_ne_bytes(*eight) | u64::from_ne_bytes([BIT; 8]))
+            ^ u64::from_ne_bytes([b'{'; 8]);
+        // The top bit of each byte of `other` that is not zero, and all other bits.
+        let differ = ((other & LOWS) + LOWS) | other | LOWS;
+        differ.count_zeros() as usize
+    });
+    let in_rest = rest.iter().filter(|byte| **byte | BIT == b'{').count();
+    in_eights.sum::<usize>() + in_rest
 }
 
 #[cfg(test)]
@@ -324,6 +336,21 @@ mod tests {
         all.retain(|(key, _)| key != name.as_bytes());
         all.push((name.as_bytes().to_vec(), value.to_vec()));
         decode(ID, all, PAYLOAD_MAX)
+    }
+
+    #[test]
+    fn opening_brackets_are_counted_wherever_they_stand() {
+        for length in 0..20 {
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'a'; length];
+                    text[place] = byte;
+                    let count = usize::from(byte == b'{' || byte == b'[');
+                    assert_eq!(opening_brackets(&text), count, "{text:?}");
+                }
+            }
+            assert_eq!(opening_brackets(&b"[{".repeat(length)), 2 * length);
+        }
     }
 
     fn nested(depth: usize) -> String {

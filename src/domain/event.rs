@@ -24,6 +24,17 @@ pub struct Event {
     pub(super) original: Option<Vec<Field>>,
 }
 
+/// Names of the fields that have a meaning.
+const KNOWN: [&[u8]; 7] = [
+    b"event",
+    b"aggregateId",
+    b"timestamp",
+    b"payload",
+    b"serviceName",
+    b"mimeType",
+    b"headers",
+];
+
 /// Where in `fields` the values of the known ones stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Places {
@@ -34,6 +45,22 @@ pub(super) struct Places {
     pub(super) service_name: Option<Place>,
     pub(super) mime_type: Option<Place>,
     pub(super) headers: Option<Place>,
+}
+
+impl Places {
+    /// How many of them are there.
+    fn count(&self) -> usize {
+        let all = [
+            self.event,
+            self.aggregate_id,
+            self.timestamp,
+            self.payload,
+            self.service_name,
+            self.mime_type,
+            self.headers,
+        ];
+        all.iter().flatten().count()
+    }
 }
 
 impl PartialEq for Event {
@@ -120,12 +147,27 @@ impl Event {
         if name == b"aggregateId" {
             return self.places.aggregate_id.map(|place| self.fields.at(place));
         }
+        if self.has_known_only() && !KNOWN.contains(&name) {
+            return None;
+        }
         let in_entry = || {
             let mut fields = self.original.iter().flatten().rev();
             let found = fields.find(|(key, _)| key == name);
             found.map(|(_, value)| value.as_slice())
         };
         self.fields.last(name).or_else(in_entry)
+    }
+
+    /// Fields without a meaning of ours, in order.
+    pub fn unknown_fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let fields = (!self.has_known_only()).then(|| self.fields.iter());
+        let fields = fields.into_iter().flatten();
+        fields.filter(|(name, _)| !KNOWN.contains(name))
+    }
+
+    /// Whether each field is a known one, and none stands twice: then nobody need look through them.
+    fn has_known_only(&self) -> bool {
+        self.original.is_none() && self.places.count() == self.fields.len()
     }
 
     /// Whether another wire format than ours was read.

@@ -35,7 +35,7 @@ pub fn event_json(event: &Event, stream: &str) -> String {
         headers.map(|(name, value)| (name.into(), value.into())),
     );
     object.raw("payload", &payload_json(event));
-    let fields = unknown_fields(event);
+    let fields = event.unknown_fields();
     object.texts(
         "fields",
         fields.map(|(name, value)| {
@@ -71,10 +71,7 @@ pub fn quoted(text: &str) -> String {
 
 /// Appends a text as a JSON string. Most have nothing to be escaped and are copied as they are.
 pub fn push_quoted(out: &mut String, text: &str) {
-    if text
-        .bytes()
-        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
-    {
+    if has_nothing_to_escape(text.as_bytes()) {
         out.push('"');
         out.push_str(text);
         out.push('"');
@@ -83,20 +80,21 @@ pub fn push_quoted(out: &mut String, text: &str) {
     }
 }
 
-fn unknown_fields(event: &Event) -> impl Iterator<Item = (&[u8], &[u8])> {
-    const KNOWN: [&[u8]; 7] = [
-        b"event",
-        b"aggregateId",
-        b"timestamp",
-        b"payload",
-        b"serviceName",
-        b"mimeType",
-        b"headers",
-    ];
-    event
-        .fields()
+/// Whether a text stands in JSON as it is: no control characters, no quote, no backslash. Eight bytes at a time, a dozen instructions for
+/// each eight instead of sixty.
+fn has_nothing_to_escape(text: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (eights, rest) = text.as_chunks::<8>();
+    // A byte's top bit is set where it is below `bound`, and perhaps in bytes above such a one; never where there is none.
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & TOPS;
+    let is = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    eights.iter().all(|eight| {
+        let word = u64::from_le_bytes(*eight);
+        below(word, u64::from(b' ')) | is(word, b'"') | is(word, b'\\') == 0
+    }) && rest
         .iter()
-        .filter(|(name, _)| !KNOWN.contains(name))
+        .all(|byte| *byte >= b' ' && *byte != b'"' && *byte != b'\\')
 }
 
 /// A JSON object in the making.
@@ -163,6 +161,21 @@ impl Object {
 mod tests {
     use super::super::test_support::event;
     use super::*;
+
+    #[test]
+    fn each_byte_that_needs_escaping_is_seen_wherever_it_stands() {
+        for length in 0..20 {
+            assert!(has_nothing_to_escape(&vec![b'a'; length]), "{length}");
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'a'; length];
+                    text[place] = byte;
+                    let plain = byte >= b' ' && byte != b'"' && byte != b'\\';
+                    assert_eq!(has_nothing_to_escape(&text), plain, "{text:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn everything_an_event_has_stands_in_its_object() {

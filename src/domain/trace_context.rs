@@ -48,6 +48,15 @@ impl TraceContext {
             },
         }
     }
+
+    /// Names and values of its headers.
+    pub fn headers(&self) -> Vec<(&'static str, &str)> {
+        let state = self.state.as_deref().map(|state| (TRACESTATE, state));
+        [(TRACEPARENT, self.parent.as_str())]
+            .into_iter()
+            .chain(state)
+            .collect()
+    }
 }
 
 /// A new context. It is marked as sampled: nobody has decided yet, and tracers drop by default what is marked as not sampled.

@@ -9,6 +9,7 @@ mod randomness;
 mod sign;
 mod socket;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::fs;
@@ -18,7 +19,8 @@ use std::time::Duration;
 
 use ::log::debug;
 use ring::rand::SystemRandom;
-use ureq::http::Uri;
+use ureq::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use ureq::http::{self, Method, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, Timeout};
@@ -58,7 +60,7 @@ const SEND_BUFFER_BYTES: usize = 16 * 1024;
 pub struct WebhookHandler {
     agent: Agent,
     url: Uri,
-    authorization: Option<String>,
+    authorization: Option<HeaderValue>,
     stream: String,
     format: Format,
     signer: Option<Signer>,
@@ -126,13 +128,16 @@ impl WebhookHandler {
         let url: Uri = (webhook.url.origin() + target)
             .parse()
             .map_err(|_| WebhookError("HANDLER_URL cannot be used as it is".to_owned()))?;
+        let authorization = user
+            .as_ref()
+            .map(|user| HeaderValue::try_from(format!("Basic {}", base64::encode(user))))
+            .transpose()
+            .map_err(|_| WebhookError("HANDLER_URL cannot be used as it is".to_owned()))?;
         let connector = Sockets.chain(RustlsConnector::default());
         Ok(Self {
             agent: Agent::with_parts(config, Reaching(connector), Names::new(host, *port)),
             url,
-            authorization: user
-                .as_ref()
-                .map(|user| format!("Basic {}", base64::encode(user))),
+            authorization,
             stream: settings.consumer.stream.clone(),
             format: webhook.format,
             signer: webhook.key.as_ref().map(Signer::new),
@@ -142,7 +147,7 @@ impl WebhookHandler {
 
     fn request(&self, event: &Event, call: Call) -> Request {
         let trace = TraceContext::of(event, random(&self.random));
-        let mut request = request(event, &self.stream, call.attempt, self.format, &trace);
+        let mut request = request(event, &self.stream, call.attempt, self.format, trace);
         if let Some(signer) = &self.signer {
             let id = message_id(&idempotency_key(event, &self.stream));
             let signed = signer.headers(&id, clock::unix_ms() / 1_000, &request.body);
@@ -151,15 +156,24 @@ impl WebhookHandler {
         request
     }
 
-    fn post(&self, request: &Request) -> Result<Answered, ureq::Error> {
-        let mut post = self.agent.post(&self.url);
-        for (name, value) in &request.headers {
-            post = post.header(&**name, value);
+    /// What is sent, as the client takes it: in one piece, because its own builder is moved as a whole for each header.
+    fn http(&self, request: Request) -> Result<http::Request<String>, http::Error> {
+        let mut post = http::Request::new(request.body);
+        *post.method_mut() = Method::POST;
+        post.uri_mut().clone_from(&self.url);
+        let headers = post.headers_mut();
+        headers.reserve(request.headers.len() + 1);
+        for (name, value) in request.headers {
+            headers.append(header_name(name)?, header_value(value)?);
         }
         if let Some(authorization) = &self.authorization {
-            post = post.header("Authorization", authorization);
+            headers.append(AUTHORIZATION, authorization.clone());
         }
-        let response = post.send(&request.body)?;
+        Ok(post)
+    }
+
+    fn post(&self, request: Request) -> Result<Answered, ureq::Error> {
+        let response = self.agent.run(self.http(request)?)?;
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -184,6 +198,22 @@ impl WebhookHandler {
     }
 }
 
+/// A name without a copy where it is one of ours.
+fn header_name(name: Cow<'static, str>) -> Result<HeaderName, http::Error> {
+    match name {
+        Cow::Borrowed(name) => Ok(HeaderName::from_static(name)),
+        Cow::Owned(name) => Ok(HeaderName::try_from(name)?),
+    }
+}
+
+/// As [`header_name`].
+fn header_value(value: Cow<'static, str>) -> Result<HeaderValue, http::Error> {
+    Ok(match value {
+        Cow::Borrowed(value) => HeaderValue::from_static(value),
+        Cow::Owned(value) => HeaderValue::try_from(value)?,
+    })
+}
+
 struct Answered {
     status: u16,
     retry_after: Option<String>,
@@ -193,7 +223,7 @@ struct Answered {
 impl Handler for WebhookHandler {
     fn handle(&self, event: &Event, call: Call) -> HandlerResult {
         let request = self.request(event, call);
-        let answered = self.post(&request).map_err(failed)?;
+        let answered = self.post(request).map_err(failed)?;
         let answer = Answer {
             status: answered.status,
             retry_after: answered.retry_after.as_deref(),

@@ -18,11 +18,14 @@ pub enum Format {
     CloudEventsStructured,
 }
 
+/// Name and value.
+pub type Header = (Cow<'static, str>, Cow<'static, str>);
+
 /// One POST.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Names and values, all visible ASCII.
-    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// Names in lower case, as they are sent, and values; all visible ASCII.
+    pub headers: Vec<Header>,
     /// May be empty.
     pub body: String,
 }
@@ -41,44 +44,44 @@ pub fn request(
     stream: &str,
     attempt: u32,
     format: Format,
-    trace: &TraceContext,
+    trace: TraceContext,
 ) -> Request {
     let key = idempotency_key(event, stream);
     let id = event.id().to_string();
     // The same for all calls of an event, and to be found in our log, where the entry id stands.
     let correlation_id = event.correlation_id().unwrap_or(&id);
-    let mut tracing = vec![(TRACEPARENT, trace.parent.as_str())];
-    tracing.extend(trace.state.as_deref().map(|state| (TRACESTATE, state)));
-    let mut headers: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(HEADERS_USUAL);
+    let mut headers: Vec<Header> = Vec::with_capacity(HEADERS_USUAL);
     headers.extend([
-        ("X-Correlation-ID".into(), correlation_id.to_owned()),
-        ("Idempotency-Key".into(), key.clone()),
-        ("X-Weir-Attempt".into(), attempt.to_string()),
+        ("x-correlation-id".into(), correlation_id.to_owned().into()),
+        ("x-weir-attempt".into(), attempt.to_string().into()),
     ]);
-    let traced = tracing.iter();
-    headers.extend(traced.map(|(name, value)| ((*name).into(), (*value).to_owned())));
-    let mut content_type =
-        |content_type: &str| headers.push(("Content-Type".into(), content_type.to_owned()));
+    let content_type = |content_type: Cow<'static, str>| ("content-type".into(), content_type);
     let body = match format {
         Format::Json => {
-            content_type("application/json");
+            headers.push(content_type("application/json".into()));
             event_json(event, stream)
         }
         Format::CloudEventsStructured => {
-            content_type("application/cloudevents+json; charset=utf-8");
-            cloud_event(event, stream, &key, &tracing).structured()
+            headers.push(content_type(
+                "application/cloudevents+json; charset=utf-8".into(),
+            ));
+            cloud_event(event, stream, &key, &trace.headers()).structured()
         }
         Format::CloudEvents => {
-            let cloud_event = cloud_event(event, stream, &key, &tracing);
+            let cloud_event = cloud_event(event, stream, &key, &trace.headers());
             if let Some(data_type) = cloud_event.content_type {
-                content_type(data_type);
+                headers.push(content_type(data_type.to_owned().into()));
             }
             let attributes = cloud_event.headers().into_iter();
-            headers.extend(attributes.map(|(name, value)| (name.into(), value)));
+            headers.extend(attributes.map(|(name, value)| (name.into(), value.into())));
             cloud_event.data.unwrap_or_default().to_owned()
         }
     };
-    headers.push(("X-Weir-Stream-Id".into(), id));
+    headers.push(("idempotency-key".into(), key.into()));
+    headers.push((TRACEPARENT.into(), trace.parent.into()));
+    let state = trace.state.map(|state| (TRACESTATE.into(), state.into()));
+    headers.extend(state);
+    headers.push(("x-weir-stream-id".into(), id.into()));
     Request { headers, body }
 }
 
@@ -107,7 +110,7 @@ mod tests {
 
     fn value<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
         let mut found = request.headers.iter().filter(|(other, _)| other == name);
-        let value = found.next().map(|(_, value)| value.as_str());
+        let value = found.next().map(|(_, value)| &**value);
         assert!(found.next().is_none(), "{name} stands twice");
         value
     }
@@ -131,15 +134,15 @@ mod tests {
                 "{\"specversion\":\"1.0\",\"id\":\"eu.orders/1751154013653-0\",",
             ),
         ] {
-            let request = request(&event, "eu.orders", 3, format, &trace());
+            let request = request(&event, "eu.orders", 3, format, trace());
             for (name, expected) in [
-                ("X-Correlation-ID", "try-1"),
-                ("Idempotency-Key", "eu.orders/1751154013653-0"),
-                ("X-Weir-Attempt", "3"),
-                ("X-Weir-Stream-Id", "1751154013653-0"),
+                ("x-correlation-id", "try-1"),
+                ("idempotency-key", "eu.orders/1751154013653-0"),
+                ("x-weir-attempt", "3"),
+                ("x-weir-stream-id", "1751154013653-0"),
                 ("traceparent", "00-parent"),
                 ("tracestate", "a=1"),
-                ("Content-Type", content_type),
+                ("content-type", content_type),
             ] {
                 assert_eq!(value(&request, name), Some(expected), "{format:?} {name}");
             }
@@ -152,9 +155,9 @@ mod tests {
     #[test]
     fn an_event_without_correlation_id_or_payload_can_be_sent_too() {
         let event = event(&[]);
-        let request = request(&event, "s", 1, Format::CloudEvents, &trace());
-        assert_eq!(value(&request, "X-Correlation-ID"), Some("1751154013653-0"));
-        assert_eq!(value(&request, "Content-Type"), None);
+        let request = request(&event, "s", 1, Format::CloudEvents, trace());
+        assert_eq!(value(&request, "x-correlation-id"), Some("1751154013653-0"));
+        assert_eq!(value(&request, "content-type"), None);
         assert_eq!(request.body, "");
     }
 
@@ -175,7 +178,7 @@ mod tests {
             Format::CloudEvents,
             Format::CloudEventsStructured,
         ] {
-            for (name, value) in request(&event, "s", 1, format, &trace()).headers {
+            for (name, value) in request(&event, "s", 1, format, trace()).headers {
                 assert!(
                     value
                         .bytes()

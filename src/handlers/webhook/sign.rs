@@ -1,12 +1,10 @@
 //! Signs what is sent, as Standard Webhooks says: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
 
-use std::borrow::Cow;
-
 use ring::hmac;
 
 use crate::config::settings::SigningKey;
 use crate::domain::base64;
-use crate::domain::webhook::request::signed_content;
+use crate::domain::webhook::request::{Header, signed_content};
 
 /// Holds the key.
 pub(super) struct Signer(hmac::Key);
@@ -17,12 +15,7 @@ impl Signer {
     }
 
     /// The three headers for this body at this time, in seconds since 1970.
-    pub(super) fn headers(
-        &self,
-        id: &str,
-        unix_seconds: u64,
-        body: &str,
-    ) -> [(Cow<'static, str>, String); 3] {
+    pub(super) fn headers(&self, id: &str, unix_seconds: u64, body: &str) -> [Header; 3] {
         let content = signed_content(id, unix_seconds, body);
         let signature = base64::encode(hmac::sign(&self.0, content.as_bytes()).as_ref());
         [
@@ -30,7 +23,7 @@ impl Signer {
             ("webhook-timestamp", unix_seconds.to_string()),
             ("webhook-signature", format!("v1,{signature}")),
         ]
-        .map(|(name, value)| (Cow::Borrowed(name), value))
+        .map(|(name, value)| (name.into(), value.into()))
     }
 }
 
@@ -54,7 +47,7 @@ mod tests {
             ),
         ];
         for ((name, value), (expected_name, expected_value)) in headers.iter().zip(expected) {
-            assert_eq!((&**name, value.as_str()), (expected_name, expected_value));
+            assert_eq!((&**name, &**value), (expected_name, expected_value));
         }
     }
 }
