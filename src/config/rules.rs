@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use super::settings::{GroupStart, OrderBy};
 use crate::domain::entry_id::EntryId;
 use crate::domain::globs::{Globs, PATTERN_BYTES_MAX, PATTERNS_MAX};
+use crate::domain::zones;
 
 /// Reads one value.
 pub trait Rule {
@@ -421,15 +422,11 @@ impl Rule for Zone {
     type Value = TimeZone;
 
     fn parse(&self, text: &str) -> Option<TimeZone> {
-        // The database would list all its files first, which takes longer than the rest of the configuration together.
-        if text == "UTC" {
-            return Some(TimeZone::UTC);
-        }
-        TimeZone::get(text).ok().filter(|zone| !zone.is_unknown())
+        zones::named(text)
     }
 
     fn allowed(&self) -> String {
-        "a time zone of the IANA database, such as UTC or Europe/Sofia".to_owned()
+        zones::ALLOWED.to_owned()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Pure rules: values in, values out. No IO, no clock, no threads, no logging; imports std, serde, `serde_json`, jiff and croner only.
+//! Pure rules: values in, values out. No IO, no clock, no threads, no logging; imports std, serde, `serde_json`, jiff, croner,
+//! foldhash and `miniz_oxide` only.
 
 pub mod backlog;
 pub mod backoff;
@@ -25,6 +26,7 @@ pub mod lanes;
 pub mod letters;
 pub mod mask;
 pub mod outgoing;
+pub mod packed;
 pub mod pause;
 pub mod place;
 pub mod publishing;
@@ -42,6 +44,7 @@ pub mod timestamp;
 pub mod trace_context;
 pub mod webhook;
 pub mod wire;
+pub mod zones;
 
 /// Milliseconds on the boot-time clock (Linux `CLOCK_BOOTTIME`): never jumps, goes on while the machine is suspended. All
 /// leases, deadlines and ages inside weir are in this unit, passed as an argument to code that decides.

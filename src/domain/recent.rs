@@ -123,9 +123,11 @@ impl Consumers {
     /// lines keep their places while figures change.
     pub fn of(mut all: Vec<Consumer>) -> Self {
         let total = all.len() as u64;
-        all.sort_by(|a, b| (b.pending, a.idle_ms, &a.name).cmp(&(a.pending, b.idle_ms, &b.name)));
+        all.sort_unstable_by(|a, b| {
+            (b.pending, a.idle_ms, &a.name).cmp(&(a.pending, b.idle_ms, &b.name))
+        });
         all.truncate(CONSUMERS_MAX);
-        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Self { shown: all, total }
     }
 

@@ -58,6 +58,7 @@ pub fn utc(unix_ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::zones;
 
     #[test]
     fn utc_is_written_with_z_and_three_digits_of_milliseconds() {
@@ -107,7 +108,7 @@ mod tests {
             ("UTC", 1_735_689_600_000, "2025-01-01T00:00:00.000Z"),
             ("Etc/UTC", 1_735_689_600_000, "2025-01-01T00:00:00.000Z"),
         ] {
-            let zone = TimeZone::get(zone).unwrap();
+            let zone = zones::named(zone).unwrap();
             assert_eq!(format(unix_ms, &zone), text);
             let parsed: Timestamp = text.parse().unwrap();
             assert_eq!(parsed.as_millisecond(), unix_ms.cast_signed());

@@ -17,14 +17,21 @@ use super::overview::{Overview, overview};
 use super::respond::Reply;
 use crate::domain::base64;
 use crate::domain::digest::sha256;
+use crate::domain::packed;
 
-const SOURCE: &str = include_str!("page/page.html");
+/// The file, unpacked when somebody first asks for it.
+static SOURCE: LazyLock<String> = LazyLock::new(|| {
+    packed::text(include_bytes!(concat!(
+        env!("OUT_DIR"),
+        "/page.html.packed"
+    )))
+});
 
 /// Room for what is filled in, bytes, so that the page is mostly written in one go.
 const ROOM_BYTES: usize = 16 * 1024;
 
 /// What the page is made of: text as it stands in the file, and the names of what is filled in between.
-static PIECES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| pieces(SOURCE));
+static PIECES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| pieces(&SOURCE));
 
 /// What the browser may do: run this script, apply this style, ask this server. No form is sent anywhere, no text ever becomes markup.
 static POLICY: LazyLock<String> = LazyLock::new(|| {

@@ -65,7 +65,7 @@ impl Calls {
             noted.running.then(|| noted.call.clone())
         });
         let mut running: Vec<RunningCall> = noted.collect();
-        running.sort_by_key(|call| (call.began, call.id));
+        running.sort_unstable_by_key(|call| (call.began, call.id));
         running
     }
 }

@@ -31,7 +31,7 @@ const LICENCES: [&str; 10] = [
     "CDLA-Permissive-2.0",
 ];
 /// Crates of the normal tree, weir among them. A higher number needs a reason in the commit that raises it.
-const CRATES_MAX: usize = 120;
+const CRATES_MAX: usize = 121;
 /// The only source.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 

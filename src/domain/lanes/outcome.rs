@@ -106,7 +106,7 @@ impl<T> Lanes<T> {
                 self.waiting -= state.queue.len();
                 waiting.extend(state.queue.drain(..).map(|entry| (entry, wait)));
             }
-            waiting.sort_by_key(|(entry, _)| (!entry.begun, entry.id));
+            waiting.sort_unstable_by_key(|(entry, _)| (!entry.begun, entry.id));
             self.order_release(waiting, parked);
         } else {
             // The failed one last: once it leads, the lane parks from its end, and those that come back stand before that.

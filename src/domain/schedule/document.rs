@@ -18,6 +18,7 @@ use super::{
 use crate::domain::entry_codec::HEADERS_MAX;
 use crate::domain::json_members::Members;
 use crate::domain::outgoing;
+use crate::domain::zones;
 use compact::compact;
 
 /// Most schedules in a file: all may tick in the same second, and are then published within about one.
@@ -295,12 +296,9 @@ impl<'a> Reader<'a> {
         let Some(text) = self.members.text("timeZone") else {
             return Some(TimeZone::UTC);
         };
-        let zone = text
-            .ok()
-            .and_then(|name| TimeZone::get(&name).ok())
-            .filter(|zone| !zone.is_unknown());
+        let zone = text.ok().and_then(|name| zones::named(&name));
         if zone.is_none() {
-            let allowed = "a time zone of the IANA database, such as UTC or Europe/Sofia";
+            let allowed = zones::ALLOWED;
             self.complain("timeZone", format!("is unknown; allowed: {allowed}"));
         }
         zone

@@ -4,12 +4,13 @@ use jiff::civil::DateTime;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::zones;
 
 /// Europe/Sofia: on 2025-03-30 the clock goes from 03:00 to 04:00, on 2025-10-26 from 04:00 back to 03:00.
 const SOFIA: &str = "Europe/Sofia";
 
 fn cron(pattern: &str, zone: &str) -> Timing {
-    Timing::Cron(CronTiming::parse(pattern, TimeZone::get(zone).unwrap()).unwrap())
+    Timing::Cron(CronTiming::parse(pattern, zones::named(zone).unwrap()).unwrap())
 }
 
 fn every(ms: u64) -> Timing {

@@ -12,12 +12,13 @@ use crate::domain::entry_codec::{
 use crate::domain::lanes::SURVEY_MAX;
 use crate::domain::letters::{self, RATE_DEFAULT, RATE_MAX, SWEEP_MAX};
 use crate::domain::outgoing::{ERRORS_LISTED_MAX, EVENTS_MAX, MIME_TYPE_BYTES_MAX};
+use crate::domain::packed;
 use crate::domain::recent::{CONSUMERS_MAX, SAMPLES_MAX};
 use crate::http::overview::SCHEDULES_MAX;
 use crate::http::status::CALLS_MAX;
 use crate::runtime::logging::REMEMBERED_MAX;
 
-const TEXT: &str = include_str!("document.json");
+const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/document.json.packed"));
 
 const LIMITS: [(&str, usize); 20] = [
     ("AGGREGATE_ID_BYTES_MAX", AGGREGATE_ID_BYTES_MAX),
@@ -44,7 +45,7 @@ const LIMITS: [(&str, usize); 20] = [
 
 /// All of it but the paths.
 pub(super) fn document() -> Value {
-    let mut text = TEXT.replace("{VERSION}", env!("CARGO_PKG_VERSION"));
+    let mut text = packed::text(PACKED).replace("{VERSION}", env!("CARGO_PKG_VERSION"));
     for (name, limit) in LIMITS {
         let (blank, limit) = (format!("{{{name}}}"), limit.to_string());
         // A number where the blank is a whole value, digits where it is part of a pattern.
@@ -67,8 +68,9 @@ mod tests {
         let filled = document().to_string();
         let capital = |text: &str| text.starts_with(|first: char| first.is_ascii_uppercase());
         assert!(!filled.split('{').any(capital), "{filled}");
+        let text = packed::text(PACKED);
         for (name, _) in LIMITS {
-            assert!(TEXT.contains(&format!("{{{name}}}")), "{name}");
+            assert!(text.contains(&format!("{{{name}}}")), "{name}");
         }
     }
 

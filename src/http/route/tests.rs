@@ -1,11 +1,11 @@
 //! Every row of the table, and every body about health, as clients see them.
 
-use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::*;
 use crate::domain::backlog::Backlog;
 use crate::domain::health::{Phase, Reason};
+use crate::domain::zones;
 use crate::http::test_app::{AT, body, get, header, request, test_app};
 
 #[test]
@@ -204,7 +204,7 @@ fn degraded_serves_and_draining_does_not() {
 #[test]
 fn timestamps_carry_the_offset_of_the_configured_zone() {
     let mut test = test_app(1);
-    test.app.timezone = TimeZone::get("America/Curacao").unwrap();
+    test.app.timezone = zones::named("America/Curacao").unwrap();
     assert_eq!(
         body(&get(&test, "/health/ready")),
         r#"{"status":"ready","timestamp":"2025-06-28T19:40:13.653-04:00"}"#
