@@ -24,8 +24,8 @@ pub struct Event {
     pub(super) original: Option<Vec<Field>>,
 }
 
-/// Names of the fields that have a meaning.
-const KNOWN: [&[u8]; 7] = [
+/// Names of the fields that have a meaning, in the order that [`Places`] has them.
+pub(super) const KNOWN: [&[u8]; 7] = [
     b"event",
     b"aggregateId",
     b"timestamp",

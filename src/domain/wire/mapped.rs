@@ -3,7 +3,7 @@
 //! Used by the formats' files only.
 
 use super::super::entry_id::EntryId;
-use super::super::event::Field;
+use super::super::event::{Field, KNOWN};
 use super::super::json_members::Members;
 use super::json;
 
@@ -102,15 +102,12 @@ impl Mapped {
                 self.mime_type,
                 headers.map(String::into_bytes),
             ])
-            .filter_map(|(name, value)| Some((name.as_bytes().to_vec(), value?)))
+            .filter_map(|(name, value)| Some((name.to_vec(), value?)))
             .collect();
         if let ReadFields::These(read) = self.read {
             // What has one of our names but was not read as such must not be taken for it.
             let is_left = |name: &[u8]| {
-                !read
-                    .iter()
-                    .chain(&KNOWN)
-                    .any(|known| known.as_bytes() == name)
+                !KNOWN.contains(&name) && !read.iter().any(|read| read.as_bytes() == name)
             };
             fields.extend(entry.iter().filter(|(name, _)| is_left(name)).cloned());
         }
@@ -137,17 +134,6 @@ impl Mapped {
         }
     }
 }
-
-/// The fields of our own entries, in their order.
-const KNOWN: [&str; 7] = [
-    "event",
-    "aggregateId",
-    "timestamp",
-    "payload",
-    "serviceName",
-    "mimeType",
-    "headers",
-];
 
 fn is_none_or_empty(value: Option<&Vec<u8>>) -> bool {
     value.is_none_or(Vec::is_empty)
