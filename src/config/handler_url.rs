@@ -2,6 +2,7 @@
 //!
 //! Used by the table's rule, by reports and by the webhook, which puts the parts together again.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
@@ -31,13 +32,30 @@ impl HandlerUrl {
     /// `scheme://host:port`, which says nothing that is secret.
     pub fn origin(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
-        let Self { host, port, .. } = self;
-        if host.contains(':') {
-            format!("{scheme}://[{host}]:{port}")
+        format!("{scheme}://{}:{}", self.bracketed(), self.port)
+    }
+
+    /// The header `Host`: as in [`HandlerUrl::origin`], without the scheme and without the port that is the scheme's.
+    pub fn host_header(&self) -> String {
+        if self.port == default_port(self.tls) {
+            self.bracketed().into_owned()
         } else {
-            format!("{scheme}://{host}:{port}")
+            format!("{}:{}", self.bracketed(), self.port)
         }
     }
+
+    fn bracketed(&self) -> Cow<'_, str> {
+        if self.host.contains(':') {
+            format!("[{}]", self.host).into()
+        } else {
+            self.host.as_str().into()
+        }
+    }
+}
+
+/// The scheme's.
+fn default_port(tls: bool) -> u16 {
+    if tls { 443 } else { 80 }
 }
 
 /// Without user, password and query.
@@ -88,7 +106,7 @@ impl Rule for HttpUrl {
             Some((user, place)) => (Some(percent_decoded(user)?), place),
             None => (None, authority),
         };
-        let (host, port) = place_of(place, if tls { 443 } else { 80 })?;
+        let (host, port) = place_of(place, default_port(tls))?;
         let target = if target.starts_with('/') {
             target.to_owned()
         } else {
@@ -158,6 +176,21 @@ fn percent_decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_host_has_the_port_unless_it_is_the_schemes() {
+        for (text, host) in [
+            ("http://localhost", "localhost"),
+            ("http://localhost:80/", "localhost"),
+            ("http://localhost:443/", "localhost:443"),
+            ("https://example.com:443/", "example.com"),
+            ("https://example.com:80/", "example.com:80"),
+            ("http://[::1]:9000/x", "[::1]:9000"),
+            ("http://me:secret@[::1]/", "[::1]"),
+        ] {
+            assert_eq!(HttpUrl.parse(text).unwrap().host_header(), host, "{text}");
+        }
+    }
 
     #[test]
     fn addresses_are_taken_apart() {

@@ -3,6 +3,7 @@
 //! Here are the effects; what is sent and what an answer means is decided in [`crate::domain::webhook`]. Nothing of URL, secret or
 //! payload gets into the log or a reason.
 
+mod agents;
 mod connect;
 mod names;
 mod randomness;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use ::log::debug;
 use ring::rand::SystemRandom;
-use ureq::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use ureq::http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderName, HeaderValue, USER_AGENT};
 use ureq::http::{self, Method, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{Connector as _, RustlsConnector};
@@ -34,16 +35,17 @@ use crate::domain::trace_context::TraceContext;
 use crate::domain::webhook::answer::{ANSWER_BYTES_MAX, Answer, verdict};
 use crate::domain::webhook::request::{Format, Request, idempotency_key, message_id, request};
 use crate::runtime::clock;
+use agents::Agents;
 use connect::{NotReached, Reaching};
-use names::Names;
+use names::{Names, NotAsked};
 use randomness::random;
 use sign::Signer;
 use socket::Sockets;
 
 const CONTEXT: &str = "event-handler";
 
-/// The longest wait for a name, and then for a connection with its TLS: a target that needs longer is taken to be down. Never more
-/// than half of `HANDLER_TIMEOUT_MS`, so that the time that ends a call tells what took it.
+/// The longest wait for a connection, with name and TLS: a target that needs longer is taken to be down. Never more than half of
+/// `HANDLER_TIMEOUT_MS`, so that the time that ends a call tells what took it.
 const REACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that was idle for so long is not used again: common servers close theirs after five seconds (Node.js) or more, and
@@ -56,10 +58,14 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// The buffer for what is sent, bytes, each connection; a larger body goes in pieces.
 const SEND_BUFFER_BYTES: usize = 16 * 1024;
 
+/// `User-Agent`.
+const PRODUCT: &str = concat!("weir/", env!("CARGO_PKG_VERSION"));
+
 /// Posts each event to `HANDLER_URL`.
 pub struct WebhookHandler {
-    agent: Agent,
+    agents: Agents,
     url: Uri,
+    host: HeaderValue,
     authorization: Option<HeaderValue>,
     stream: String,
     format: Format,
@@ -86,7 +92,6 @@ impl WebhookHandler {
     /// When `HANDLER_CA_FILE` holds no certificates, or the address is none after all.
     pub fn new(webhook: &WebhookSettings, settings: &Settings) -> Result<Self, WebhookError> {
         let timeout = settings.handler.timeout;
-        let workers = settings.delivery.workers;
         let reach = REACH_TIMEOUT.min(timeout / 2);
         let roots = match &webhook.ca_file {
             None => RootCerts::WebPki,
@@ -106,15 +111,14 @@ impl WebhookHandler {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
-            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
             .timeout_global(Some(timeout))
-            .timeout_resolve(Some(reach))
             .timeout_connect(Some(reach))
             .max_response_header_size(HEAD_BYTES_MAX)
             .input_buffer_size(HEAD_BYTES_MAX)
             .output_buffer_size(SEND_BUFFER_BYTES)
-            .max_idle_connections(workers)
-            .max_idle_connections_per_host(workers)
+            // A client has one call at a time.
+            .max_idle_connections(1)
+            .max_idle_connections_per_host(1)
             .max_idle_age(IDLE_MAX)
             .tls_config(tls)
             .build();
@@ -128,15 +132,23 @@ impl WebhookHandler {
         let url: Uri = (webhook.url.origin() + target)
             .parse()
             .map_err(|_| WebhookError("HANDLER_URL cannot be used as it is".to_owned()))?;
+        let host_header = HeaderValue::try_from(webhook.url.host_header())
+            .map_err(|_| WebhookError("HANDLER_URL cannot be used as it is".to_owned()))?;
         let authorization = user
             .as_ref()
             .map(|user| HeaderValue::try_from(format!("Basic {}", base64::encode(user))))
             .transpose()
             .map_err(|_| WebhookError("HANDLER_URL cannot be used as it is".to_owned()))?;
-        let connector = Sockets.chain(RustlsConnector::default());
+        // All clients look names up, and keep what TLS needs, together.
+        let sockets = Sockets::new(Names::new(host, *port));
+        let connector = Reaching::new(sockets.chain(RustlsConnector::default()));
+        let agents = Agents::new(IDLE_MAX, move || {
+            Agent::with_parts(config.clone(), connector.clone(), NotAsked)
+        });
         Ok(Self {
-            agent: Agent::with_parts(config, Reaching(connector), Names::new(host, *port)),
+            agents,
             url,
+            host: host_header,
             authorization,
             stream: settings.consumer.stream.clone(),
             format: webhook.format,
@@ -156,13 +168,17 @@ impl WebhookHandler {
         request
     }
 
-    /// What is sent, as the client takes it: in one piece, because its own builder is moved as a whole for each header.
+    /// What is sent, as the client takes it: in one piece, because its own builder is moved as a whole for each header. What the client
+    /// would add stands here too where it is always the same.
     fn http(&self, request: Request) -> Result<http::Request<String>, http::Error> {
         let mut post = http::Request::new(request.body);
         *post.method_mut() = Method::POST;
         post.uri_mut().clone_from(&self.url);
         let headers = post.headers_mut();
-        headers.reserve(request.headers.len() + 1);
+        headers.reserve(request.headers.len() + 4);
+        headers.append(HOST, self.host.clone());
+        headers.append(USER_AGENT, HeaderValue::from_static(PRODUCT));
+        headers.append(ACCEPT, HeaderValue::from_static("*/*"));
         for (name, value) in request.headers {
             headers.append(header_name(name)?, header_value(value)?);
         }
@@ -173,29 +189,34 @@ impl WebhookHandler {
     }
 
     fn post(&self, request: Request) -> Result<Answered, ureq::Error> {
-        let response = self.agent.run(self.http(request)?)?;
-        let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get("Retry-After")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let mut body = Vec::new();
-        // One byte more, so that the end is seen: only then can the connection be used again.
-        let mut reader = response
-            .into_body()
-            .into_reader()
-            .take(ANSWER_BYTES_MAX as u64 + 1);
-        reader.read_to_end(&mut body)?;
-        if body.len() > ANSWER_BYTES_MAX {
-            body.clear();
-        }
-        Ok(Answered {
-            status,
-            retry_after,
-            body,
-        })
+        let post = self.http(request)?;
+        self.agents.with(|agent| answered(agent.run(post)?))
     }
+}
+
+/// Reads an answer to its end.
+fn answered(response: http::Response<ureq::Body>) -> Result<Answered, ureq::Error> {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get("Retry-After")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let mut body = Vec::new();
+    // One byte more, so that the end is seen: only then can the connection be used again.
+    let mut reader = response
+        .into_body()
+        .into_reader()
+        .take(ANSWER_BYTES_MAX as u64 + 1);
+    reader.read_to_end(&mut body)?;
+    if body.len() > ANSWER_BYTES_MAX {
+        body.clear();
+    }
+    Ok(Answered {
+        status,
+        retry_after,
+        body,
+    })
 }
 
 /// A name without a copy where it is one of ours.

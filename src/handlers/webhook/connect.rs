@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use ureq::unversioned::transport::{ConnectionDetails, Connector};
 
@@ -23,9 +24,21 @@ impl From<NotReached> for ureq::Error {
     }
 }
 
-/// A chain of connectors whose failures are marked.
+/// A chain of connectors whose failures are marked. Its clones are the same chain.
 #[derive(Debug)]
-pub(super) struct Reaching<C>(pub(super) C);
+pub(super) struct Reaching<C>(Arc<C>);
+
+impl<C> Reaching<C> {
+    pub(super) fn new(connector: C) -> Self {
+        Self(Arc::new(connector))
+    }
+}
+
+impl<C> Clone for Reaching<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<C: Connector> Connector for Reaching<C> {
     type Out = C::Out;
@@ -37,6 +50,10 @@ impl<C: Connector> Connector for Reaching<C> {
     ) -> Result<Option<Self::Out>, ureq::Error> {
         self.0.connect(details, chained).map_err(|error| {
             let why = match error {
+                // The name's part is marked already.
+                ureq::Error::Other(other) if other.is::<NotReached>() => {
+                    return ureq::Error::Other(other);
+                }
                 ureq::Error::Timeout(_) => "no connection in time".to_owned(),
                 ureq::Error::Io(error) => error.to_string(),
                 other => other.to_string(),

@@ -15,16 +15,18 @@ use ureq::unversioned::transport::NextTimeout;
 use super::connect::NotReached;
 use crate::runtime::thread::spawn;
 
-/// So long a found address is used without asking again. Kept connections do not ask at all, though ureq would.
+/// So long a found address is used without asking again.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// Addresses that are tried; ureq has places for 16.
+/// Addresses that are tried, as ureq has it.
 const ADDRESSES_MAX: usize = 16;
 
-/// Knows where the one target is.
-#[derive(Debug)]
+/// Knows where the one target is. Its clones share what was found.
+#[derive(Debug, Clone)]
 pub(super) struct Names {
-    host: String,
+    host: Arc<str>,
+    /// What it says, when it is an address itself.
+    address: Option<IpAddr>,
     port: u16,
     lookup: Arc<Lookup>,
 }
@@ -54,18 +56,22 @@ impl Lookup {
 impl Names {
     pub(super) fn new(host: &str, port: u16) -> Self {
         Self {
-            host: host.to_owned(),
+            host: host.into(),
+            address: host.parse().ok(),
             port,
             lookup: Arc::default(),
         }
     }
 
-    /// Where the target is; waits at most `timeout` for the system's answer.
-    fn addresses(&self, timeout: Duration) -> Result<Vec<SocketAddr>, NotReached> {
-        if let Ok(address) = self.host.parse::<IpAddr>() {
+    /// Where the target is: at most [`ADDRESSES_MAX`]. Waits at most `timeout` for the system's answer.
+    ///
+    /// # Errors
+    /// When it has none, or none in time.
+    pub(super) fn addresses(&self, timeout: Duration) -> Result<Vec<SocketAddr>, NotReached> {
+        if let Some(address) = self.address {
             return Ok(vec![SocketAddr::new(address, self.port)]);
         }
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now().checked_add(timeout);
         let mut state = self.lookup.lock();
         if let Some((found, at)) = &state.found
             && at.elapsed() < FRESH
@@ -77,7 +83,7 @@ impl Names {
         }
         let wanted = state.ended + 1;
         while state.ended < wanted {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.map_or(timeout, |at| at.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Err(NotReached("its name was not found in time".to_owned()));
             }
@@ -96,11 +102,11 @@ impl Names {
 
     /// Starts the thread. It is never joined: it holds nothing, and ends when the system answers.
     fn begin(&self, state: &mut State) -> Result<(), NotReached> {
-        let (lookup, host, port) = (Arc::clone(&self.lookup), self.host.clone(), self.port);
+        let (lookup, host, port) = (Arc::clone(&self.lookup), Arc::clone(&self.host), self.port);
         // Nobody reads the report: its end is seen here.
         let (report, _) = bounded(1);
         spawn("names", report, move || {
-            let found = (host.as_str(), port).to_socket_addrs();
+            let found = (&*host, port).to_socket_addrs();
             let mut state = lookup.lock();
             state.under_way = false;
             state.ended += 1;
@@ -124,23 +130,30 @@ impl Names {
     }
 }
 
-impl Resolver for Names {
+/// ureq asks for addresses at each call, before it looks for a kept connection. It gets none: who makes a connection asks [`Names`], so
+/// that kept connections go on while names cannot be looked up.
+#[derive(Debug)]
+pub(super) struct NotAsked;
+
+impl Resolver for NotAsked {
     fn resolve(
         &self,
         _: &Uri,
         _: &Config,
-        timeout: NextTimeout,
+        _: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut resolved = self.empty();
-        for address in self.addresses(*timeout.after)? {
-            resolved.push(address);
-        }
-        Ok(resolved)
+        Ok(self.empty())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use ureq::Agent;
+
+    use super::super::socket::Sockets;
     use super::*;
 
     #[test]
@@ -174,6 +187,45 @@ mod tests {
             assert!(names.addresses(Duration::from_secs(20)).is_err());
             assert_eq!(names.lookup.lock().ended, count);
         }
+    }
+
+    #[test]
+    fn clones_share_what_was_found() {
+        let names = Names::new("localhost", 9);
+        for names in [names.clone(), names.clone()] {
+            names.addresses(Duration::from_secs(10)).unwrap();
+        }
+        assert_eq!(names.lookup.lock().ended, 1);
+    }
+
+    #[test]
+    fn a_kept_connection_goes_on_while_names_cannot_be_looked_up() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let names = Names::new("localhost", port);
+        let config = Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(10)))
+            .proxy(None)
+            .build();
+        let agent = Agent::with_parts(config, Sockets::new(names.clone()), NotAsked);
+        let (report, _ended) = bounded(1);
+        let target = move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while stream.read(&mut [0; 4096]).unwrap() > 0 {
+                stream.write_all(b"HTTP/1.1 204 None\r\n\r\n").unwrap();
+            }
+            Ok(())
+        };
+        spawn("target", report, target).unwrap();
+        let url = format!("http://localhost:{port}/");
+        agent.post(&url).send_empty().unwrap();
+        let mut state = names.lookup.lock();
+        assert_eq!(state.ended, 1);
+        // Whoever asks now waits in vain.
+        state.found = None;
+        state.under_way = true;
+        drop(state);
+        agent.post(&url).send_empty().unwrap();
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! ureq's own way costs a call more than it has to: head and body leave in two writes, which wake the target twice, a kept connection is
 //! looked at with three calls before and after each use, and every deadline is set anew although it is the same (measured: 12 system
 //! calls for each event where 3 do). Here the head waits for the body, one look before each use is enough, and a deadline that stands is
-//! left alone. Names, TLS and everything of HTTP stay ureq's.
+//! left alone. TLS and everything of HTTP stay ureq's.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
@@ -17,6 +17,8 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
+use super::names::Names;
+
 /// Deadlines are rounded up to this, so that two calls with the same `HANDLER_TIMEOUT_MS` mean the same one to the kernel: what was spent
 /// before the wait is microseconds. A call may take so much longer than it should; the kernel's own clock is no finer (4 ms).
 const DEADLINE_STEP: Duration = Duration::from_millis(10);
@@ -26,13 +28,24 @@ const ADDRESS_TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
 /// Opens the sockets.
 #[derive(Debug)]
-pub(super) struct Sockets;
+pub(super) struct Sockets {
+    names: Names,
+}
+
+impl Sockets {
+    /// To the target that `names` knows.
+    pub(super) fn new(names: Names) -> Self {
+        Self { names }
+    }
+}
 
 impl Connector<()> for Sockets {
     type Out = Socket;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, Error> {
-        let stream = connect(&details.addrs, *details.timeout.after)?;
+        let (began, timeout) = (Instant::now(), *details.timeout.after);
+        let addresses = self.names.addresses(timeout)?;
+        let stream = connect(&addresses, timeout.saturating_sub(began.elapsed()))?;
         stream.set_nodelay(true)?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());

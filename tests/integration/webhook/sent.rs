@@ -37,6 +37,7 @@ fn sent(format: &str) -> (String, Received) {
     let received = target.wait_for(1).remove(0);
     wait_settled(&redis);
     let key = format!("event-stream/{id}");
+    let host = format!("127.0.0.1:{}", target.port());
     for (name, value) in [
         ("Idempotency-Key", key.as_str()),
         ("X-Correlation-ID", "try-1"),
@@ -44,6 +45,8 @@ fn sent(format: &str) -> (String, Received) {
         ("X-Weir-Stream-Id", &id),
         ("traceparent", PARENT),
         ("tracestate", "a=1"),
+        ("Host", host.as_str()),
+        ("Accept", "*/*"),
         ("User-Agent", concat!("weir/", env!("CARGO_PKG_VERSION"))),
         ("Authorization", ""),
         ("webhook-id", ""),

@@ -5,18 +5,20 @@ use std::net::TcpListener;
 use std::thread;
 
 use ureq::Agent;
-use ureq::unversioned::resolver::DefaultResolver;
 
+use super::super::names::NotAsked;
 use super::*;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-fn agent(timeout: Duration) -> Agent {
+fn agent(target: &TcpListener, timeout: Duration) -> Agent {
+    let port = target.local_addr().expect("an address").port();
+    let names = Names::new("127.0.0.1", port);
     let config = Agent::config_builder()
         .timeout_global(Some(timeout))
         .proxy(None)
         .build();
-    Agent::with_parts(config, Sockets, DefaultResolver::default())
+    Agent::with_parts(config, Sockets::new(names), NotAsked)
 }
 
 /// A target and its address.
@@ -57,7 +59,7 @@ fn head_and_body_arrive_together_and_a_kept_connection_serves_the_next_call() {
                 stream.write_all(ANSWER).expect("answer");
             }
         });
-        let agent = agent(Duration::from_secs(10));
+        let agent = agent(&listener, Duration::from_secs(10));
         for _ in 0..3 {
             assert_eq!(post(&agent, &url, "the body").expect("an answer"), "ok");
         }
@@ -77,7 +79,7 @@ fn bodies_of_every_size_arrive_whole() {
                 assert!(read_request(&mut reader, length) == body.as_bytes());
                 stream.write_all(ANSWER).expect("answer");
             });
-            let agent = agent(Duration::from_secs(10));
+            let agent = agent(&listener, Duration::from_secs(10));
             assert_eq!(post(&agent, &url, &body).expect("an answer"), "ok");
         });
     }
@@ -107,7 +109,7 @@ fn a_connection_that_was_closed_or_says_more_than_it_was_asked_is_not_used_again
                     closed.recv().expect("the client");
                 }
             });
-            let agent = agent(Duration::from_secs(10));
+            let agent = agent(&listener, Duration::from_secs(10));
             for _ in 0..2 {
                 assert_eq!(post(&agent, &url, "x").expect("an answer"), "ok");
                 done.send(()).expect("the target");
@@ -120,7 +122,7 @@ fn a_connection_that_was_closed_or_says_more_than_it_was_asked_is_not_used_again
 #[test]
 fn a_target_that_says_nothing_costs_its_deadline_and_hardly_more() {
     let (listener, url) = target();
-    let agent = agent(Duration::from_millis(200));
+    let agent = agent(&listener, Duration::from_millis(200));
     let began = Instant::now();
     let error = post(&agent, &url, "x").expect_err("no answer");
     let took = began.elapsed();
