@@ -113,13 +113,21 @@ impl Object {
     }
 
     /// A member whose value is a string.
-    pub(super) fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &'static str, value: &str) {
         self.name(name);
         push_quoted(&mut self.0, value);
     }
 
+    /// The same with a name from outside.
+    pub(super) fn named(&mut self, name: &str, value: &str) {
+        self.comma();
+        push_quoted(&mut self.0, name);
+        self.0.push(':');
+        push_quoted(&mut self.0, value);
+    }
+
     /// A member whose value is JSON already.
-    pub(super) fn raw(&mut self, name: &str, value: &str) {
+    pub(super) fn raw(&mut self, name: &'static str, value: &str) {
         self.name(name);
         self.0.push_str(value);
     }
@@ -127,7 +135,7 @@ impl Object {
     /// A member whose value is an object of strings; none when there are no strings.
     fn texts<'m>(
         &mut self,
-        name: &str,
+        name: &'static str,
         members: impl Iterator<Item = (Cow<'m, str>, Cow<'m, str>)>,
     ) {
         let mut members = members.peekable();
@@ -137,18 +145,25 @@ impl Object {
         self.name(name);
         self.0.push('{');
         for (name, value) in members {
-            self.text(&name, &value);
+            self.named(&name, &value);
         }
         self.0.push('}');
     }
 
-    fn name(&mut self, name: &str) {
+    /// A name of our own: nothing to be escaped.
+    fn name(&mut self, name: &'static str) {
+        debug_assert!(has_nothing_to_escape(name.as_bytes()), "{name}");
+        self.comma();
+        self.0.push('"');
+        self.0.push_str(name);
+        self.0.push_str("\":");
+    }
+
+    fn comma(&mut self) {
         // No value ends so.
         if !self.0.ends_with('{') {
             self.0.push(',');
         }
-        push_quoted(&mut self.0, name);
-        self.0.push(':');
     }
 
     pub(super) fn end(mut self) -> String {

@@ -49,7 +49,7 @@ pub fn of_event(event: &Event, look: &Look) -> String {
     if !event.headers().is_empty() {
         let mut headers = Object::begin();
         for (name, value) in event.headers() {
-            headers.text(name, value);
+            headers.named(name, value);
         }
         push(&mut line, look, DIM, &look.masking.json(&headers.end()));
     }
@@ -79,7 +79,7 @@ pub fn malformed_json(id: EntryId, malformed: &Malformed, stream: &str) -> Strin
 fn fields_json(fields: &Fields) -> String {
     let mut object = Object::begin();
     for (name, value) in fields.iter() {
-        object.text(
+        object.named(
             &String::from_utf8_lossy(name),
             &String::from_utf8_lossy(value),
         );

@@ -16,6 +16,9 @@ pub const TRACESTATE_BYTES_MAX: usize = 512;
 /// Bytes of a parent of version 00.
 const PARENT_LENGTH: usize = 55;
 
+/// Bytes of a trace id; the rest of what is random is the parent id.
+const TRACE_ID_BYTES: usize = 16;
+
 /// How many random bytes [`TraceContext::of`] needs: a trace id and a parent id.
 pub const RANDOM_BYTES: usize = 24;
 
@@ -62,10 +65,9 @@ impl TraceContext {
 /// A new context. It is marked as sampled: nobody has decided yet, and tracers drop by default what is marked as not sampled.
 fn begun(mut random: [u8; RANDOM_BYTES]) -> String {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let mut parent = String::with_capacity(PARENT_LENGTH);
-    parent.push_str("00-");
-    let (trace, span) = random.split_at_mut(16);
-    for id in [trace, span] {
+    let mut parent = *b"00-tttttttttttttttttttttttttttttttt-ssssssssssssssss-01";
+    let (trace, span) = random.split_at_mut(TRACE_ID_BYTES);
+    for (id, place) in [(trace, 3), (span, 36)] {
         // Ids of zeros are invalid; chance makes them about never.
         if let [zeros @ .., last] = id
             && *last == 0
@@ -73,15 +75,13 @@ fn begun(mut random: [u8; RANDOM_BYTES]) -> String {
         {
             *last = 1;
         }
-        for byte in id {
-            for digit in [*byte >> 4, *byte & 0xf] {
-                parent.push(char::from(DIGITS[usize::from(digit)]));
-            }
+        for (byte, digits) in id.iter().zip(parent[place..].chunks_exact_mut(2)) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 0xf)];
         }
-        parent.push('-');
     }
-    parent.push_str("01");
-    parent
+    // Digits and hyphens are UTF-8.
+    String::from_utf8(parent.to_vec()).unwrap_or_default()
 }
 
 /// Lower case only; version `ff` and ids of zeros are invalid. A version to come may have more parts, which are handed on.

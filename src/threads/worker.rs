@@ -11,7 +11,7 @@ use crate::domain::Millis;
 use crate::domain::disposition::{CallError, CallResult};
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::{Body, Event};
-use crate::domain::lanes::{Entry, FailedCall, Job, JobReport, Run, RunReport};
+use crate::domain::lanes::{Entry, FailedCall, Job, JobReport, OneOrMore, Run, RunReport};
 use crate::handlers::{Call, Handler};
 use crate::runtime::calls::CallPlace;
 use crate::runtime::clock;
@@ -78,7 +78,7 @@ fn handle_run(
     tally: &mut Tally,
 ) -> RunReport<Body> {
     let Run { lane, mut entries } = run;
-    let mut done: Vec<EntryId> = Vec::with_capacity(entries.len());
+    let mut done: OneOrMore<EntryId> = OneOrMore::with_capacity(entries.len());
     let mut unhandled: Vec<EntryId> = Vec::new();
     let mut failed = None;
     // The end of one call is the beginning of the next: a job of a thousand calls reads the clock a thousand times, not two thousand.

@@ -25,7 +25,7 @@ use weir::domain::backoff::Backoff;
 use weir::domain::entry_id::EntryId;
 use weir::domain::fields::Fields;
 use weir::domain::lanes::{
-    Arrival, JobReport, LaneKey, LaneLimits, Lanes, Order, Origin, Run, RunReport,
+    Arrival, JobReport, LaneKey, LaneLimits, Lanes, OneOrMore, Order, Origin, Run, RunReport,
 };
 use weir::domain::wire::{self, WireFormat};
 use weir::handlers::log::LogHandler;
@@ -235,7 +235,7 @@ fn work_off(lanes: &mut Lanes<Event>, now: u64) -> usize {
     let mut settled = 0;
     while let Some(job) = lanes.take_job(now, WORKERS) {
         let mut calls = 0;
-        let runs: Vec<_> = job.runs.into_iter().map(done).collect();
+        let runs: OneOrMore<_> = job.runs.into_iter().map(done).collect();
         for run in &runs {
             calls += run.done.len();
         }

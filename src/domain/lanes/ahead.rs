@@ -6,7 +6,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Job, JobReport, Lanes, RunReport};
+use smallvec::smallvec;
+
+use super::{Job, JobReport, Lanes, OneOrMore, RunReport};
 use crate::domain::Millis;
 
 /// What waits for the workers takes them at most this long by the mean of recent calls, microseconds: so long the dispatcher may be away
@@ -41,7 +43,7 @@ impl<T> Lanes<T> {
                 return Some(Job {
                     begin_before,
                     probe: false,
-                    runs: vec![run],
+                    runs: smallvec![run],
                 });
             }
         }
@@ -84,7 +86,7 @@ impl<T> Job<T> {
     pub fn unbegun(self) -> JobReport<T> {
         let untouched = |run: super::Run<T>| RunReport {
             lane: run.lane,
-            done: Vec::new(),
+            done: OneOrMore::new(),
             unhandled: Vec::new(),
             failed: None,
             untouched: run.entries,

@@ -24,7 +24,8 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
 use entry::Class;
 pub use entry::{
-    Arrival, Entry, FailedCall, Job, JobReport, LaneKey, Order, Origin, Released, Run, RunReport,
+    Arrival, Entry, FailedCall, Job, JobReport, LaneKey, OneOrMore, Order, Origin, Released, Run,
+    RunReport,
 };
 use flow::Flow;
 pub use leases::UNCONFIRMED;

@@ -30,8 +30,8 @@ impl<T> Lanes<T> {
             for id in run.done.iter().chain(&run.unhandled) {
                 self.settling(*id, Place::Settling);
             }
-            done.extend(&run.done);
-            unhandled.extend(&run.unhandled);
+            done.extend_from_slice(&run.done);
+            unhandled.extend_from_slice(&run.unhandled);
         }
         // Before what else follows: a release behind it lets others go on with the lane.
         if !done.is_empty() {

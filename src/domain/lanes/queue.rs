@@ -80,6 +80,15 @@ impl<T> Lanes<T> {
 
     /// Keeps the number of entries behind failing heads right, and with it what is parked and what is fetched.
     pub(super) fn recount(&mut self, key: &LaneKey) {
+        let Some(lane) = self.by_key.get_mut(key) else {
+            return;
+        };
+        // Nearly every lane, nearly always: nothing stands behind anything, here or parked.
+        if !lane.is_held_back() && lane.parked.is_empty() {
+            self.held_back -= lane.held_back;
+            lane.held_back = 0;
+            return;
+        }
         self.park_excess(key);
         if let Some(lane) = self.by_key.get_mut(key) {
             let held_back = if lane.is_held_back() {

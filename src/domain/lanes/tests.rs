@@ -93,7 +93,7 @@ fn report(job: Job<()>, mut failing: Option<(u64, CallError)>) -> JobReport<()> 
     let runs = job.runs.into_iter().map(|mut run| {
         let mut report = RunReport {
             lane: run.lane,
-            done: Vec::new(),
+            done: OneOrMore::new(),
             unhandled: Vec::new(),
             failed: None,
             untouched: VecDeque::new(),

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::leases::is_fresh;
 use super::{
     Class, Entry, Held, JOB_BUDGET_US, JOB_ENTRIES_MAX, JOB_WORTH_US, Job, Lane, LaneKey, Lanes,
-    Order, Place, Run, Stand,
+    OneOrMore, Order, Place, Run, Stand,
 };
 use crate::domain::Millis;
 use crate::domain::entry_id::EntryId;
@@ -43,7 +43,7 @@ impl<T> Lanes<T> {
         let mut job = Job {
             begin_before: Millis::MAX,
             probe: self.breaker.is_open(),
-            runs: Vec::new(),
+            runs: OneOrMore::new(),
         };
         while room > 0 {
             let first = job.runs.is_empty();

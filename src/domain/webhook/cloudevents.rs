@@ -98,7 +98,7 @@ impl CloudEvent<'_> {
     pub fn structured(&self) -> String {
         let mut object = Object::begin();
         for (name, value) in &self.attributes {
-            object.text(name, value);
+            object.named(name, value);
         }
         if let (Some(content_type), Some(data)) = (self.content_type, self.data) {
             object.text("datacontenttype", content_type);

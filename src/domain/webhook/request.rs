@@ -35,7 +35,7 @@ const HEADERS_USUAL: usize = 10;
 
 /// What tells this entry from all others, in all calls: `<stream>/<entry id>`.
 pub fn idempotency_key(event: &Event, stream: &str) -> String {
-    format!("{stream}/{}", event.id())
+    [stream, "/", &event.id().to_string()].concat()
 }
 
 /// The call number `attempt` (1 for the first) for an event of `stream`.

@@ -131,7 +131,7 @@ impl World {
                 .pop_if(|report| report.lane == run.lane)
                 .unwrap_or_else(|| RunReport {
                     lane: run.lane.clone(),
-                    done: vec![],
+                    done: OneOrMore::new(),
                     unhandled: Vec::new(),
                     failed: None,
                     untouched: VecDeque::new(),
@@ -154,7 +154,7 @@ impl World {
             return None;
         }
         Some(JobReport {
-            runs: std::mem::take(&mut work.reports),
+            runs: std::mem::take(&mut work.reports).into(),
             calls: work.calls,
             elapsed_us: u64::from(work.calls) * self.dice.below(900),
         })
@@ -228,7 +228,7 @@ impl World {
         let done: Vec<EntryId> = report
             .runs
             .iter()
-            .flat_map(|run| [run.done.clone(), run.unhandled.clone()].concat())
+            .flat_map(|run| [run.done.to_vec(), run.unhandled.clone()].concat())
             .collect();
         let closed = !self.lanes.breaker_open();
         self.lanes.finish(self.now, report, random);

@@ -355,7 +355,7 @@ impl World {
             self.workers[worker] = Some(Work {
                 begin_before: job.begin_before,
                 probe: job.probe,
-                runs: job.runs.into(),
+                runs: job.runs.into_vec().into(),
                 reports: Vec::new(),
                 current: None,
                 calls: 0,

@@ -51,7 +51,7 @@ fn however_short_the_calls_there_is_a_bound() {
     for job in running {
         for _ in 0..100 {
             let nothing = JobReport {
-                runs: Vec::new(),
+                runs: OneOrMore::new(),
                 calls: 1,
                 elapsed_us: 1,
             };
@@ -74,7 +74,7 @@ fn the_longer_calls_take_the_fewer_are_ahead() {
         let (mut lanes, _running) = busy(100);
         for _ in 0..50 {
             let call = JobReport {
-                runs: Vec::new(),
+                runs: OneOrMore::new(),
                 calls: 1,
                 elapsed_us: us,
             };
@@ -106,7 +106,7 @@ fn nothing_is_ahead_of_slow_calls_unknown_calls_and_those_that_share_jobs() {
     let (mut lanes, _running) = busy(10);
     for _ in 0..50 {
         let slow = JobReport {
-            runs: Vec::new(),
+            runs: OneOrMore::new(),
             calls: 1,
             elapsed_us: 5_000,
         };

@@ -277,7 +277,7 @@ fn what_is_not_for_the_handler_is_acknowledged_and_says_nothing_about_the_target
     let not_wanted = |job: Job<()>| {
         let mut report = report(job, None);
         for run in &mut report.runs {
-            run.unhandled = std::mem::take(&mut run.done);
+            run.unhandled = std::mem::take(&mut run.done).into_vec();
         }
         report.calls = 0;
         report

@@ -54,7 +54,7 @@ fn a_job_ends_with_its_first_lease_and_what_is_left_comes_back() {
     let late = job.begin_before;
     let untouched = job.runs.into_iter().map(|run| RunReport {
         lane: run.lane,
-        done: Vec::new(),
+        done: OneOrMore::new(),
         unhandled: Vec::new(),
         failed: None,
         untouched: run.entries,
