@@ -17,6 +17,7 @@ pub mod event;
 pub mod event_json;
 pub mod event_line;
 pub mod fields;
+pub mod gathering;
 pub mod globs;
 mod headers;
 pub mod health;

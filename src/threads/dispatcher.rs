@@ -15,6 +15,7 @@ use super::reader::FromReader;
 use super::settler::FromSettler;
 use crate::domain::Millis;
 use crate::domain::event::Body;
+use crate::domain::gathering::Gathering;
 use crate::domain::health::{Activity, Loop};
 use crate::domain::joining::Joining;
 use crate::domain::lanes::{Job, JobReport, LaneLimits, Lanes, Order, UNCONFIRMED};
@@ -91,8 +92,7 @@ struct Dispatcher {
     last_beat: Millis,
     /// Nothing came in the last wait.
     resting: bool,
-    /// Nothing came the last time it let messages gather.
-    quiet: bool,
+    gathering: Gathering,
     breaker_open: bool,
     blocking: bool,
     blocking_told: Option<Millis>,
@@ -116,7 +116,7 @@ pub fn run(parts: DispatcherParts) -> Result<(), ThreadError> {
         draining: false,
         last_beat: 0,
         resting: false,
-        quiet: false,
+        gathering: Gathering::default(),
         breaker_open: false,
         blocking: false,
         blocking_told: None,
@@ -159,9 +159,8 @@ impl Dispatcher {
         if !self.backlog.is_empty() {
             wait = FULL_PAUSE;
         }
-        // Not again when nothing came of it: calls that hang while jobs wait are no reason to look up to four thousand times a second.
-        let gather_for = self.lanes.gather_for(self.parts.jobs.len());
-        let gather_for = gather_for.filter(|_| !self.quiet);
+        let useful = self.lanes.gather_for(self.parts.jobs.len());
+        let gather_for = self.gathering.pause(useful);
         if let Some(pause) = gather_for {
             match self.parts.control.recv_timeout(pause) {
                 Ok(control) => self.on_control(control),
@@ -180,7 +179,7 @@ impl Dispatcher {
             }
             let rung = self.parts.bell.rung().recv_timeout(wait).is_ok();
             if !self.take_messages()? && !rung {
-                self.quiet = gather_for.is_some();
+                self.gathering.nothing_came(gather_for.is_some());
                 self.resting = gather_for.is_none() && wait >= BEAT_EVERY;
             }
         }
@@ -225,6 +224,7 @@ impl Dispatcher {
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => self.parts.control = never(),
         }
+        self.gathering.took(taken, MESSAGES_MAX);
         if taken > 0 {
             self.wake_up();
         }

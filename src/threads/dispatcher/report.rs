@@ -60,7 +60,6 @@ impl Dispatcher {
 
     /// The rest is over: from now on the work is judged that there is.
     pub(super) fn wake_up(&mut self) {
-        self.quiet = false;
         if std::mem::take(&mut self.resting) {
             self.beat(Duration::ZERO);
         }
