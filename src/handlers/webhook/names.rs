@@ -153,6 +153,7 @@ mod tests {
 
     use ureq::Agent;
 
+    use super::super::connect::Reaching;
     use super::super::socket::Sockets;
     use super::*;
 
@@ -226,6 +227,60 @@ mod tests {
         state.under_way = true;
         drop(state);
         agent.post(&url).send_empty().unwrap();
+    }
+
+    #[test]
+    fn a_look_up_takes_its_time_from_the_connection() {
+        // The name is found after most of the time, and its listener's queue is full: no further connection is answered.
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let full = listener.local_addr().unwrap();
+        let waiting = [(); 4].map(|()| {
+            let one = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            let one = one.unwrap();
+            one.set_nonblocking(true).unwrap();
+            let _ = one.connect(&full.into());
+            one
+        });
+        let names = Names::new("localhost", 9);
+        names.lookup.lock().under_way = true;
+        let other = names.clone();
+        let (report, _ended) = bounded(1);
+        spawn("system", report, move || {
+            let (_open, nothing) = bounded::<()>(0);
+            let _ = nothing.recv_timeout(Duration::from_millis(700));
+            let mut state = other.lookup.lock();
+            state.found = Some((vec![full], Instant::now()));
+            state.ended += 1;
+            other.lookup.ended.notify_all();
+            Ok(())
+        })
+        .unwrap();
+        let config = Agent::config_builder()
+            .timeout_connect(Some(Duration::from_secs(1)))
+            .proxy(None)
+            .build();
+        let connector = Reaching::new(Sockets::new(names));
+        let agent = Agent::with_parts(config, connector, NotAsked);
+        let began = Instant::now();
+        let error = agent.post("http://localhost:9/").send_empty().unwrap_err();
+        let took = began.elapsed();
+        assert!(matches!(error, ureq::Error::Other(_)), "{error:?}");
+        assert!(took < Duration::from_millis(1_500), "{took:?}");
+        drop((listener, waiting));
+    }
+
+    #[test]
+    fn a_name_that_is_not_found_is_told_in_its_own_words() {
+        let names = Names::new("no-such-host.invalid", 9);
+        let config = Agent::config_builder().proxy(None).build();
+        let agent = Agent::with_parts(config, Reaching::new(Sockets::new(names.clone())), NotAsked);
+        let error = agent.post("http://no-such-host.invalid:9/").send_empty();
+        let ureq::Error::Other(error) = error.unwrap_err() else {
+            panic!("marked as not reached");
+        };
+        let NotReached(why) = error.downcast_ref().expect("the mark");
+        assert_eq!(*why, names.lookup.lock().failure);
     }
 
     #[test]

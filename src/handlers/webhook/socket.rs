@@ -59,6 +59,9 @@ fn connect(addresses: &[SocketAddr], timeout: Duration) -> Result<TcpStream, Err
     let mut failure = Error::Io(ErrorKind::ConnectionRefused.into());
     for (place, address) in addresses.iter().enumerate() {
         let left = deadline.map_or(timeout, |at| at.saturating_duration_since(Instant::now()));
+        if place > 0 && left.is_zero() {
+            break;
+        }
         let last = place + 1 == addresses.len();
         let share = if last { left } else { left / 2 };
         failure = match TcpStream::connect_timeout(address, share.max(ADDRESS_TIMEOUT_MIN)) {
@@ -105,15 +108,21 @@ impl Socket {
 
     /// Writes what is held, then that part of the output.
     fn write(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let deadline = rounded_up(*timeout.after);
-        if self.write_deadline != Some(deadline) {
-            self.stream.set_write_timeout(Some(deadline))?;
-            self.write_deadline = Some(deadline);
-        }
+        let began = Instant::now();
         let output = &self.buffers.output()[..amount];
         let mut slices = &mut [IoSlice::new(&self.held), IoSlice::new(output)][..];
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
+            // The kernel counts each write alone, and one that has moved some bytes ends without an error when its time is over.
+            let left = timeout.after.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Err(Error::Timeout(timeout.reason));
+            }
+            let deadline = rounded_up(left);
+            if self.write_deadline != Some(deadline) {
+                self.stream.set_write_timeout(Some(deadline))?;
+                self.write_deadline = Some(deadline);
+            }
             match (&self.stream).write_vectored(slices) {
                 Ok(0) => return Err(Error::Io(ErrorKind::WriteZero.into())),
                 Ok(written) => IoSlice::advance_slices(&mut slices, written),
@@ -142,11 +151,11 @@ impl Transport for Socket {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let began = Instant::now();
         if !self.held.is_empty() {
             self.write(0, timeout)?;
         }
         self.begun = false;
-        let began = Instant::now();
         loop {
             let left = timeout.after.saturating_sub(began.elapsed());
             if left.is_zero() {

@@ -136,6 +136,31 @@ fn a_target_that_says_nothing_costs_its_deadline_and_hardly_more() {
 }
 
 #[test]
+fn a_target_that_reads_nothing_costs_its_deadline_and_hardly_more() {
+    let (listener, _) = target();
+    let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("connect");
+    // More than the kernel takes off our hands: the write that fills its buffers ends in the middle.
+    let length = 16 * 1024 * 1024;
+    let mut socket = Socket::new(stream, LazyBuffers::new(1, length));
+    socket.buffers().output().fill(b'x');
+    let timeout = NextTimeout {
+        after: Duration::from_secs(1).into(),
+        reason: Timeout::Global,
+        per_read: None,
+        per_write: None,
+    };
+    let began = Instant::now();
+    let error = socket.write(length, timeout).expect_err("nobody reads");
+    let took = began.elapsed();
+    assert!(
+        matches!(error, Error::Timeout(Timeout::Global)),
+        "{error:?}"
+    );
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_millis(1_800), "{took:?}");
+}
+
+#[test]
 fn the_next_address_is_tried_when_one_refuses() {
     let (listener, _) = target();
     let good = listener.local_addr().expect("an address");
