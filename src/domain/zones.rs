@@ -1,5 +1,8 @@
 //! Time zones by their names: the system's, which is kept up to date, and where it has none of that name, the one that came with weir.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use jiff::tz::TimeZone;
 
 use super::packed;
@@ -20,11 +23,22 @@ pub fn named(name: &str) -> Option<TimeZone> {
     zone.filter(|zone| !zone.is_unknown())
 }
 
+/// Zones that came with weir and were asked for before, by their names in lower case: a thousand schedules of one zone unpack it once. No
+/// more than there are.
+static ASKED_FOR: Mutex<BTreeMap<String, TimeZone>> = Mutex::new(BTreeMap::new());
+
 /// The zone of that name that came with weir.
 fn bundled(name: &str) -> Option<TimeZone> {
+    let mut known = ASKED_FOR.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = name.to_ascii_lowercase();
+    if let Some(zone) = known.get(&key) {
+        return Some(zone.clone());
+    }
     let zones = packed::bytes(PACKED);
     let (name, data) = find(&zones, name)?;
-    TimeZone::tzif(name, data).ok()
+    let zone = TimeZone::tzif(name, data).ok()?;
+    known.insert(key, zone.clone());
+    Some(zone)
 }
 
 /// Name and data of a zone.
@@ -56,6 +70,18 @@ mod tests {
             names += 1;
         }
         assert!(names > 500, "{names}");
+    }
+
+    #[test]
+    fn a_zone_is_unpacked_once_and_only_what_there_is_is_kept() {
+        for name in ["Europe/Madrid", "europe/madrid", "Europe/Nowhere"] {
+            let found = bundled(name).is_some();
+            assert_eq!(found, bundled(name).is_some(), "{name}");
+        }
+        let known = ASKED_FOR.lock().unwrap();
+        assert!(known.contains_key("europe/madrid"));
+        assert!(!known.contains_key("europe/nowhere"));
+        assert!(known.keys().all(|name| *name == name.to_ascii_lowercase()));
     }
 
     #[test]
