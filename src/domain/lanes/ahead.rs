@@ -14,14 +14,12 @@ use crate::domain::Millis;
 /// What waits for the workers takes them at most this long by the mean of recent calls, microseconds: so long the dispatcher may be away
 /// before a worker is idle. With eight workers and their target on two processors it waits for one most of the time; with a
 /// millisecond ahead a worker that found no job gave its processor away 0.43 times a call, with four 0.2 times (measured in 2026-11).
+/// Calls that take longer have nothing ahead: two wake-ups are little beside them. Of a program that does nothing (1.4 to 2.1 ms on two
+/// processors) they are a tenth, and without a job ahead its calls take longer still.
 pub const AHEAD_US: u64 = 4_000;
 
 /// Most jobs that wait for a worker, for each worker there is: enough for calls of a sixth of a millisecond. Bounds the channel.
 pub const AHEAD_MAX: usize = 24;
-
-/// Calls that take longer than this by the mean have no job waiting, microseconds: below, two wake-ups are still a few percent of them (a
-/// program that does nothing takes 1.4 ms on two processors).
-const AHEAD_CALL_US: u64 = 2_000;
 
 /// The dispatcher lets messages gather for this part of the time that what waits takes: the rest is for its way to a processor.
 const GATHER_SHARE: u64 = 4;
@@ -60,9 +58,6 @@ impl<T> Lanes<T> {
         let Some(mean) = self.mean_call_us else {
             return 0;
         };
-        if mean > AHEAD_CALL_US {
-            return 0;
-        }
         let each = usize::try_from(AHEAD_US / mean.max(1)).unwrap_or(AHEAD_MAX);
         self.limits.workers * each.min(AHEAD_MAX)
     }

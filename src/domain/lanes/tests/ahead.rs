@@ -69,7 +69,9 @@ fn the_longer_calls_take_the_fewer_are_ahead() {
         (500, 8),
         (1_500, 2),
         (2_000, 2),
-        (2_100, 0),
+        (2_100, 1),
+        (4_000, 1),
+        (4_100, 0),
     ] {
         let (mut lanes, _running) = busy(100);
         for _ in 0..50 {
