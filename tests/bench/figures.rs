@@ -30,6 +30,14 @@ impl Figures {
         self.values.entry(key).or_default().push(value);
     }
 
+    /// Has one of a contestant's quantities, all rounds of it, stand for another.
+    pub fn judge(&mut self, contestant: &str, quantity: &str, judged: &str) {
+        let key = |quantity: &str| (contestant.to_owned(), quantity.to_owned());
+        if let Some(values) = self.values.get(&key(quantity)).cloned() {
+            self.values.insert(key(judged), values);
+        }
+    }
+
     /// What a contestant's rounds came to; `None` when it was not measured.
     pub fn spread(&self, contestant: &str, quantity: &str) -> Option<Spread> {
         let key = (contestant.to_owned(), quantity.to_owned());

@@ -12,6 +12,9 @@ use super::figures::{Figures, Spread, shown};
 use super::lab::{Lab, Size};
 use super::rows::{ROWS, Row, Target};
 
+/// So near to its target a row is measured again: what medians of five rounds vary by from run to run on a machine that others share.
+const NEAR: f64 = 0.15;
+
 /// A row with what came out.
 struct Line {
     row: &'static Row,
@@ -70,6 +73,27 @@ fn line(row: &'static Row, figures: &Figures) -> Option<Line> {
         holds,
         settings: figures.settings(row.subject).to_owned(),
     })
+}
+
+/// Whether there are figures for a row.
+pub fn is_measured(row: &'static Row, figures: &Figures) -> bool {
+    line(row, figures).is_some()
+}
+
+/// Whether a row came out so near to its target, on either side, that chance may have decided it.
+pub fn is_near(row: &'static Row, figures: &Figures) -> bool {
+    let Some(line) = line(row, figures) else {
+        return false;
+    };
+    let target = match row.target {
+        Target::AtLeast(target) | Target::AtMost(target) | Target::Below(target) => target,
+        // Each round counts, so more of them decide nothing.
+        Target::Always(_) => return false,
+    };
+    // Rounds that are all alike have nothing more to tell.
+    let differ = |spread: Spread| spread.least < spread.most;
+    let varies = differ(line.subject) || line.reference.is_some_and(differ);
+    varies && (line.value / target - 1.0).abs() < NEAR
 }
 
 impl Report {
