@@ -15,6 +15,7 @@ mod output;
 mod talk;
 mod verdict;
 
+use std::env;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
@@ -70,12 +71,23 @@ const VARIABLES: [&str; 10] = [
     "WEIR_TIMEOUT_MS",
 ];
 
+/// What a program does not get: secrets of weir, what its service manager tells it, and old values of what is set for the program.
+fn kept_back() -> impl Iterator<Item = &'static str> {
+    table::ALL
+        .iter()
+        .map(|row| row.about())
+        .filter(|about| about.secrecy != Secrecy::Open)
+        .map(|about| about.name)
+        .chain(VARIABLES)
+        .chain(service_manager::VARIABLES)
+}
+
 /// Runs `HANDLER_COMMAND` for each event.
 pub struct CommandHandler {
     line: CommandLine,
     stream: String,
     timeout: Duration,
-    /// What the program does not get: secrets of weir, what its service manager tells it, and old values of what is set for the program.
+    /// What our environment has of [`kept_back`].
     removed: Vec<&'static str>,
     stopping: AtomicBool,
     /// Readable once calls shall end; never read, so it wakes every worker.
@@ -92,18 +104,13 @@ impl CommandHandler {
     /// # Errors
     /// When the system refuses the descriptor that wakes workers.
     pub fn new(line: &CommandLine, settings: &Settings) -> io::Result<Self> {
-        let secrets = table::ALL
-            .iter()
-            .map(|row| row.about())
-            .filter(|about| about.secrecy != Secrecy::Open)
-            .map(|about| about.name);
         Ok(Self {
             line: line.clone(),
             stream: settings.consumer.stream.clone(),
             timeout: settings.handler.timeout,
-            removed: secrets
-                .chain(VARIABLES)
-                .chain(service_manager::VARIABLES)
+            // Our environment is what it was at the start; a name that is not in it costs each call a copy.
+            removed: kept_back()
+                .filter(|name| env::var_os(name).is_some())
                 .collect(),
             stopping: AtomicBool::new(false),
             stop: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
