@@ -114,11 +114,7 @@ impl Socket {
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
             // The kernel counts each write alone, and one that has moved some bytes ends without an error when its time is over.
-            let left = timeout.after.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                return Err(Error::Timeout(timeout.reason));
-            }
-            let deadline = rounded_up(left);
+            let deadline = deadline(began, timeout)?;
             if self.write_deadline != Some(deadline) {
                 self.stream.set_write_timeout(Some(deadline))?;
                 self.write_deadline = Some(deadline);
@@ -157,11 +153,7 @@ impl Transport for Socket {
         }
         self.begun = false;
         loop {
-            let left = timeout.after.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                return Err(Error::Timeout(timeout.reason));
-            }
-            let deadline = rounded_up(left);
+            let deadline = deadline(began, timeout)?;
             if self.read_deadline != Some(deadline) {
                 self.stream.set_read_timeout(Some(deadline))?;
                 self.read_deadline = Some(deadline);
@@ -189,6 +181,18 @@ impl Transport for Socket {
         let seen = rustix::net::recv(&self.stream, &mut [0_u8; 1][..], look);
         matches!(seen, Err(Errno::AGAIN))
     }
+}
+
+/// How long the kernel waits at most, of a time that has begun.
+///
+/// # Errors
+/// When it is over.
+fn deadline(began: Instant, timeout: NextTimeout) -> Result<Duration, Error> {
+    let left = timeout.after.saturating_sub(began.elapsed());
+    if left.is_zero() {
+        return Err(Error::Timeout(timeout.reason));
+    }
+    Ok(rounded_up(left))
 }
 
 fn rounded_up(left: Duration) -> Duration {
