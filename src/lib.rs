@@ -9,7 +9,7 @@
 //!             └──── permit ─────┘  │  └─── outcome ────┘
 //!                        order ▼   └ confirmed, renewed, counted, ...
 //!                            [settler] ─▶ Redis
-//! client ─▶ [gate] ─▶ [http-0..3] ─▶ [publisher] ─▶ Redis ◀─ [monitor] ─▶ health board
+//! client ─▶ [gate] ─▶ [http-0..2] ─▶ [publisher] ─▶ Redis ◀─ [monitor] ─▶ health board
 //! ```
 //!
 //! 1. The [reader](threads::reader) may read as many entries as it has permits. It makes an event of each ([`domain::wire`],

@@ -17,7 +17,7 @@ use crate::runtime::metrics::http::Asked;
 use super::answer;
 use super::count::Counting;
 use super::exchange::Queued;
-use super::gate::{Judge, RenderError};
+use super::gate::{AnswerHealth, Judge, RenderError};
 use super::limits::GateLimits;
 
 /// The random part of a fresh correlation id, characters: 72 bits.
@@ -28,8 +28,8 @@ pub(super) struct Common {
     pub(super) limits: GateLimits,
     pub(super) judge: Judge,
     pub(super) render: RenderError,
-    pub(super) health: Sender<Queued>,
-    pub(super) rest: Sender<Queued>,
+    pub(super) health: AnswerHealth,
+    pub(super) queue: Sender<Queued>,
     pub(super) registry: Registry,
     /// Where bytes arrive before they are somebody's.
     pub(super) scratch: Vec<u8>,

@@ -23,6 +23,9 @@ use crate::runtime::metrics::http::Asked;
 mod receiving;
 mod sending;
 
+/// What a client is told of an answer that [`can_be_sent`] refuses.
+const NOT_SENT: &str = "the answer could not be sent";
+
 /// What the loop does with a connection after it was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
@@ -40,7 +43,6 @@ enum State {
     Idle,
     Body {
         head: Box<Head>,
-        health: bool,
         body: Vec<u8>,
     },
     Waiting(Waiting),
@@ -59,7 +61,6 @@ enum State {
 struct Waiting {
     generation: u64,
     queued: Queued,
-    health: bool,
     /// Memory of the request while nobody has taken it.
     bytes: usize,
     closes: bool,
@@ -117,12 +118,7 @@ impl Occupant for Connection {
             State::Idle => (Doing::Idle, 0),
             State::Body { body, .. } => (Doing::Body, body.capacity()),
             State::Waiting(waiting) if waiting.queued.is_taken() => (Doing::Begun, 0),
-            State::Waiting(waiting) => (
-                Doing::Queued {
-                    health: waiting.health,
-                },
-                waiting.bytes,
-            ),
+            State::Waiting(waiting) => (Doing::Queued, waiting.bytes),
             // The whole buffer, not what is left of it: that is what memory feels.
             State::Writing { bytes, .. } => (Doing::Writing, bytes.capacity()),
             State::Lingering { .. } => (Doing::Lingering, 0),
@@ -217,9 +213,8 @@ impl Connection {
         if waiting.generation != generation {
             return Next::Wait;
         }
-        if bytes.len() > common.limits.answer_bytes_max || !answer::is_well_formed(&bytes) {
-            error!(target: CONTEXT, correlationId = waiting.correlation_id.as_str(), answerBytes = bytes.len(); "a worker's answer cannot be sent");
-            return self.refuse_begun(502, "the answer could not be sent", common);
+        if !can_be_sent(&bytes, &waiting.correlation_id, common) {
+            return self.refuse_begun(502, NOT_SENT, common);
         }
         let closes = waiting.closes;
         self.finish(bytes, closes, common)
@@ -289,6 +284,15 @@ impl Connection {
         self.since = common.now;
         self.deadline = common.now + timeout;
     }
+}
+
+/// Whether these bytes are an answer. Those that are not are a fault of ours, so the log has them.
+fn can_be_sent(bytes: &[u8], correlation_id: &str, common: &Common) -> bool {
+    let can = bytes.len() <= common.limits.answer_bytes_max && answer::is_well_formed(bytes);
+    if !can {
+        error!(target: CONTEXT, correlationId = correlation_id, answerBytes = bytes.len(); "an answer cannot be sent");
+    }
+    can
 }
 
 impl Drop for Connection {

@@ -44,10 +44,9 @@ impl Counting {
     }
 
     /// What is there at the end of a pass.
-    pub(super) fn pass(&self, connections: usize, health: usize, rest: usize) {
+    pub(super) fn pass(&self, connections: usize, queued: usize) {
         self.metrics.http.connections.set(connections);
-        self.metrics.queued(Queue::HttpHealth, health);
-        self.metrics.queued(Queue::Http, rest);
+        self.metrics.queued(Queue::Http, queued);
     }
 }
 

@@ -1,8 +1,11 @@
 //! The gate: one thread that owns every client connection and lets only complete, checked requests through to the workers.
 //!
-//! The service makes it, gives it a thread ([`Gate::run`]) and keeps the [`GateHandle`]; workers take [`Queued`] requests from two
-//! queues and answer through the handle. The gate knows no routes (it asks a [`Judge`]), builds no bodies (it asks a [`RenderError`])
+//! The service makes it, gives it a thread ([`Gate::run`]) and keeps the [`GateHandle`]; workers take [`Queued`] requests from its
+//! queue and answer through the handle. The gate knows no routes (it asks a [`Judge`]), builds no bodies (it asks a [`RenderError`])
 //! and never waits for anybody: only its own `poll` sleeps, and without a client it sleeps without end.
+//!
+//! Health is answered in this thread, by an [`AnswerHealth`]: no other request can hold up a probe then, whatever the workers do, and it
+//! costs no wake-up of another thread and none back, which is most of what a small answer costs.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -22,7 +25,7 @@ use super::accept::{Accepted, Listener, Quiet};
 use super::common::{Common, turn_away_newcomer};
 use super::connection::{Connection, Next};
 use super::count::Counting;
-use super::exchange::{Method, Queued};
+use super::exchange::{Method, Queued, Request};
 use super::handle::{Mailbox, Message};
 use super::limits::GateLimits;
 use super::places::Places;
@@ -47,6 +50,9 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 
 /// Asks the route table about a method, a path (without its query) and headers. Must not wait.
 pub type Judge = Box<dyn Fn(Method, &str, &[(String, String)]) -> HeadVerdict + Send>;
+
+/// Answers a health request: whole, as [`super::exchange::Answer::bytes`]. It must not wait, and every client waits for it: microseconds.
+pub type AnswerHealth = Box<dyn Fn(&Request) -> Vec<u8> + Send>;
 
 /// Builds an error answer: status, detail, correlation id, further headers, whether it has no body (HEAD). It has exactly one
 /// Content-Length and no `Connection` header.
@@ -104,7 +110,7 @@ enum Accept {
 }
 
 impl Gate {
-    /// Prepares a gate for `listener` (see [`reserve`]). The two queues must have room for at least twice
+    /// Prepares a gate for `listener` (see [`reserve`]). The queue must have room for at least twice
     /// `limits.connections`: a request taken back leaves its husk in the queue until a worker comes to it. What workers begin and
     /// answer only later (publish requests) must stay well below `limits.connections`: begun requests keep their places.
     ///
@@ -115,8 +121,8 @@ impl Gate {
         limits: GateLimits,
         judge: Judge,
         render: RenderError,
-        health: Sender<Queued>,
-        rest: Sender<Queued>,
+        health: AnswerHealth,
+        queue: Sender<Queued>,
     ) -> io::Result<(Self, GateHandle)> {
         limits
             .check()
@@ -136,7 +142,7 @@ impl Gate {
                 judge,
                 render,
                 health,
-                rest,
+                queue,
                 registry: poll.registry().try_clone()?,
                 scratch: vec![0; SCRATCH_BYTES],
                 now,
@@ -190,9 +196,8 @@ impl Gate {
                 self.accept();
             }
             self.sweep();
-            let (health, rest) = (self.common.health.len(), self.common.rest.len());
-            let taken = self.places.taken();
-            self.common.counting.pass(taken, health, rest);
+            let (taken, queued) = (self.places.taken(), self.common.queue.len());
+            self.common.counting.pass(taken, queued);
             if self.has_stopped() {
                 return Ok(());
             }

@@ -18,8 +18,8 @@ pub(super) enum Doing {
     Body,
     /// Takes its answer.
     Writing,
-    /// Its request stands in a queue; no worker has taken it. `health`: in the queue of the health routes.
-    Queued { health: bool },
+    /// Its request stands in the queue; no worker has taken it.
+    Queued,
     /// A worker is at it. Never evicted.
     Begun,
 }
@@ -184,28 +184,22 @@ impl<T: Occupant> Places<T> {
 }
 
 /// A place in the order of eviction; the least goes first.
-type Order = (u8, Reverse<u64>, bool, Reverse<Duration>);
+type Order = (u8, Reverse<u64>, Reverse<Duration>);
 
 /// The order: lingering closes, slow heads, idle ones, slow bodies and slow readers, each the oldest first; then the queued one
-/// with most answers so far (floods have thousands, a probe has none); then heads that have only just connected, since an honest
-/// client is one of them; last of all a first request for health: a storm of new heads must not cost a probe the place it has.
-/// `None`: never.
+/// with most answers so far (floods have thousands, an honest client has few); then heads that have only just connected, since an honest
+/// client is one of them. A request for health is answered as soon as its head is read, so it stands nowhere here. `None`: never.
 fn order(standing: &Standing, now: Instant, young: Duration) -> Option<Order> {
     let age = now.saturating_duration_since(standing.since);
-    let oldest_first = |rank| Some((rank, Reverse(0), false, Reverse(age)));
+    let oldest_first = |rank| Some((rank, Reverse(0), Reverse(age)));
     match standing.doing {
         Doing::Lingering => oldest_first(0),
         Doing::Head if age >= young => oldest_first(1),
         Doing::Idle => oldest_first(2),
         Doing::Body | Doing::Writing => oldest_first(3),
-        Doing::Queued { health } => Some((
-            if health && standing.answers == 0 {
-                6
-            } else {
-                4
-            },
+        Doing::Queued => Some((
+            4,
             Reverse(standing.answers),
-            health,
             // Among equals the newest goes: if the oldest went, a flood of newcomers would let nobody reach a worker.
             Reverse(Duration::MAX.saturating_sub(age)),
         )),
@@ -252,8 +246,8 @@ mod tests {
     #[test]
     fn the_order_of_eviction_is_the_written_one() {
         let now = Instant::now() + Duration::from_secs(1000);
-        let queued = |health, answers, age| {
-            let mut client = client(Doing::Queued { health }, now, age);
+        let queued = |answers, age| {
+            let mut client = client(Doing::Queued, now, age);
             client.0.answers = answers;
             client
         };
@@ -268,14 +262,12 @@ mod tests {
             client(Doing::Body, now, 900),
             client(Doing::Writing, now, 800),
             client(Doing::Body, now, 1),
-            queued(true, 1000, 1),
-            queued(false, 7, 5000),
-            queued(false, 0, 1),
-            queued(false, 0, 9000),
+            queued(1000, 1),
+            queued(7, 5000),
+            queued(0, 1),
+            queued(0, 9000),
             client(Doing::Head, now, 249),
             client(Doing::Head, now, 0),
-            queued(true, 0, 1),
-            queued(true, 0, 2),
         ];
         let mut places = Places::new(64, 8);
         let mut expected: Vec<usize> = Vec::new();

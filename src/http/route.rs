@@ -56,7 +56,7 @@ pub(super) struct Route {
     pub(super) body_bytes_max: usize,
     /// Whether only those with a key may use it; asked before the body is read.
     pub(super) needs_key: bool,
-    /// Answered by the worker that no other route can take.
+    /// Answered by the gate at once, so that no other route can keep a probe waiting.
     health: bool,
 }
 

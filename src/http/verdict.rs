@@ -13,9 +13,9 @@ pub enum HeadVerdict {
     Accept {
         /// The longest body of this route, bytes; more is answered 413.
         body_bytes_max: usize,
-        /// Whether it goes to the queue of the health routes, which no other request can hold up.
-        health: bool,
     },
+    /// The gate answers it at once, by an [`super::gate::AnswerHealth`]. It has no body; one that has is answered 413.
+    Health,
     /// It is answered at once, and its body is not read.
     Refuse(Refusal),
 }
@@ -34,13 +34,8 @@ pub struct Refusal {
 impl From<Judgement> for HeadVerdict {
     fn from(judgement: Judgement) -> Self {
         match judgement {
-            Judgement::Pass {
-                body_bytes_max,
-                health,
-            } => Self::Accept {
-                body_bytes_max,
-                health,
-            },
+            Judgement::Pass { health: true, .. } => Self::Health,
+            Judgement::Pass { body_bytes_max, .. } => Self::Accept { body_bytes_max },
             Judgement::Refuse {
                 status,
                 detail,

@@ -83,14 +83,12 @@ pub enum Queue {
     Settlements,
     /// Requests the publisher has not taken.
     Publisher,
-    /// Requests no HTTP worker has taken, but for those of health.
+    /// Requests no HTTP worker has taken; those of health need none.
     Http,
-    /// Health requests no HTTP worker has taken.
-    HttpHealth,
 }
 
 /// Their labels, in the order of [`Queue`].
-pub(super) const QUEUES: [&str; 5] = ["jobs", "settlements", "publisher", "http", "http_health"];
+pub(super) const QUEUES: [&str; 4] = ["jobs", "settlements", "publisher", "http"];
 
 /// Where published events come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

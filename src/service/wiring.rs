@@ -14,6 +14,7 @@ use crate::domain::lanes::ahead::AHEAD_MAX;
 use crate::domain::lanes::{LANE_HELD_MAX, LaneLimits, PARKED_MAX};
 use crate::handlers::Handler;
 use crate::http::app::{App, Inside, health_limits};
+use crate::http::exchange::Request;
 use crate::http::gate::{Gate, GateHandle, Reserved, reserve, take_over};
 use crate::http::limits::GateLimits;
 use crate::http::{respond, route};
@@ -145,8 +146,7 @@ pub(super) fn start_http(
 ) -> Result<(GateHandle, SocketAddr), ThreadError> {
     let limits = GateLimits::for_this_process(DESCRIPTOR_RESERVE)?;
     // A request that was taken back leaves its husk in the queue until a worker comes to it.
-    let (health_tx, health) = bounded(2 * limits.connections);
-    let (rest_tx, rest) = bounded(2 * limits.connections);
+    let (requests_tx, requests) = bounded(2 * limits.connections);
     let (published_tx, published) = bounded(http::PUBLISHED_QUEUE_MAX);
     let (surveyed_tx, surveyed) = bounded(survey::ASKS_MAX);
     let publish = http::publish_through(ways.publisher, published_tx, Arc::clone(board.metrics()));
@@ -162,32 +162,27 @@ pub(super) fn start_http(
     let judge = Box::new(move |method, path: &str, headers: &[(String, String)]| {
         route::admit(&judging, method, path, headers, clock::now()).into()
     });
+    let asked = Arc::clone(&app);
+    let health = Box::new(move |request: &Request| http::health(&asked, request));
     let (gate, handle) = Gate::new(
         listener,
         limits,
         judge,
         respond::problem,
-        health_tx,
-        rest_tx,
+        health,
+        requests_tx,
     )?;
     let gate = gate.counting(Arc::clone(board.metrics()), route::number);
     supervisor.start_once("gate", move || gate.run().map_err(Into::into))?;
     for number in 0..http::WORKERS {
         let (app, handle) = (Arc::clone(&app), handle.clone());
-        let (health, rest) = (health.clone(), rest.clone());
-        let (published, surveyed) = (published.clone(), surveyed.clone());
+        let inbox = http::Inbox {
+            requests: requests.clone(),
+            published: published.clone(),
+            surveyed: surveyed.clone(),
+        };
         supervisor.start_restartable(&format!("http-{number}"), move || {
-            // One worker takes nothing but health requests, so that no other route can hold them up.
-            let inbox = if number == 0 {
-                http::Inbox::Health(health.clone())
-            } else {
-                http::Inbox::Rest {
-                    requests: rest.clone(),
-                    published: published.clone(),
-                    surveyed: surveyed.clone(),
-                }
-            };
-            let (app, handle) = (Arc::clone(&app), handle.clone());
+            let (app, handle, inbox) = (Arc::clone(&app), handle.clone(), inbox.clone());
             move || http::run(inbox, &app, |answer| handle.answer(answer))
         })?;
     }

@@ -1,4 +1,5 @@
-//! The HTTP workers: `http-0` answers health and nothing else, so that no other route can keep a probe waiting; the others answer the rest.
+//! The HTTP workers. They answer everything but health, which the gate has answered by [`health`] in its own thread: no other route can
+//! keep a probe waiting.
 //!
 //! A worker never waits for anything but its next job. A request that publishes is handed to the publisher and forgotten; the
 //! publisher's answer comes back as one more job, whichever worker takes it. So do the dispatcher's answers to those who ask what it
@@ -29,8 +30,8 @@ use crate::runtime::thread::{ThreadError, panic_message};
 
 const CONTEXT: &str = "http";
 
-/// Workers: one for health and three for the rest. No handler waits, so three keep both cores of a small machine busy.
-pub const WORKERS: usize = 4;
+/// Workers. No handler waits, so three keep both cores of a small machine busy.
+pub const WORKERS: usize = 3;
 
 /// Answers of the publisher that wait for a worker: as many as it can owe, so that it never waits for one.
 pub const PUBLISHED_QUEUE_MAX: usize = super::publisher::QUEUE_MAX + super::publisher::BATCH_MAX;
@@ -46,57 +47,43 @@ pub struct Published {
 
 /// Where a worker takes its jobs from.
 #[derive(Debug, Clone)]
-pub enum Inbox {
-    /// That of `http-0`: health alone. It waits for nothing else, which makes its wake-up the cheapest there is.
-    Health(Receiver<Queued>),
-    /// That of all others.
-    Rest {
-        /// The gate's other queue.
-        requests: Receiver<Queued>,
-        /// From the publisher.
-        published: Receiver<Published>,
-        /// From the dispatcher.
-        surveyed: Receiver<Surveyed>,
-    },
+pub struct Inbox {
+    /// The gate's queue.
+    pub requests: Receiver<Queued>,
+    /// From the publisher.
+    pub published: Receiver<Published>,
+    /// From the dispatcher.
+    pub surveyed: Receiver<Surveyed>,
 }
 
 impl Inbox {
     /// The next job. `None` when the gate has gone and everything is answered.
     fn next(&mut self) -> Option<Job> {
         loop {
-            let queued = match self {
-                Self::Health(requests) => requests.recv().ok()?,
-                Self::Rest {
-                    requests,
-                    published,
-                    surveyed,
-                } => {
-                    // First those who have waited longest.
-                    if let Ok(published) = published.try_recv() {
-                        return Some(Job::Published(published));
+            // First those who have waited longest.
+            if let Ok(published) = self.published.try_recv() {
+                return Some(Job::Published(published));
+            }
+            if let Ok(surveyed) = self.surveyed.try_recv() {
+                return Some(Job::Surveyed(surveyed));
+            }
+            let queued = select! {
+                // This queue never closes while the pool runs: the pool itself holds the way to it.
+                recv(self.published) -> done => {
+                    if let Ok(done) = done {
+                        return Some(Job::Published(done));
                     }
-                    if let Ok(surveyed) = surveyed.try_recv() {
-                        return Some(Job::Surveyed(surveyed));
-                    }
-                    select! {
-                        // This queue never closes while the pool runs: the pool itself holds the way to it.
-                        recv(published) -> done => {
-                            if let Ok(done) = done {
-                                return Some(Job::Published(done));
-                            }
-                            *published = never();
-                            continue;
-                        }
-                        recv(surveyed) -> done => {
-                            if let Ok(done) = done {
-                                return Some(Job::Surveyed(done));
-                            }
-                            *surveyed = never();
-                            continue;
-                        }
-                        recv(requests) -> queued => queued.ok()?,
-                    }
+                    self.published = never();
+                    continue;
                 }
+                recv(self.surveyed) -> done => {
+                    if let Ok(done) = done {
+                        return Some(Job::Surveyed(done));
+                    }
+                    self.surveyed = never();
+                    continue;
+                }
+                recv(self.requests) -> queued => queued.ok()?,
             };
             // The gate may have taken it back.
             if let Some(request) = queued.take() {
@@ -114,7 +101,14 @@ enum Job {
     Surveyed(Surveyed),
 }
 
-/// The loop. Ends when the gate's queues are closed and empty. `answer` hands the bytes to the gate and must not wait.
+/// The answer to a health request. It waits for nothing and looks at the board alone, so the gate may make it between two clients.
+pub fn health(app: &App, request: &Request) -> Vec<u8> {
+    let client = Client::of(request);
+    let reply = || route::handle(app, request, Moment::current());
+    client.print(reply).unwrap_or_default()
+}
+
+/// The loop. Ends when the gate's queue is closed and empty. `answer` hands the bytes to the gate and must not wait.
 ///
 /// # Errors
 /// None; the type is what threads return.
@@ -274,8 +268,17 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Makes the reply and hands it over; a panic on the way costs this one client a 500, and nobody else anything.
+    /// Makes the reply and hands it over, if there is one already.
     fn answer(&self, answer: &impl Fn(Answer), make: impl FnOnce() -> Option<Reply>) {
+        if let Some(bytes) = self.print(make) {
+            let token = self.token;
+            answer(Answer { token, bytes });
+        }
+    }
+
+    /// Makes the reply; a panic on the way costs this one client a 500, and nobody else anything. `None` while the publisher or the
+    /// dispatcher has the request.
+    fn print(&self, make: impl FnOnce() -> Option<Reply>) -> Option<Vec<u8>> {
         // Nothing that was half changed is used again: routes read copies, and their one lock guards a plain value.
         let printed = catch_unwind(AssertUnwindSafe(|| {
             make().map(|reply| {
@@ -286,8 +289,7 @@ impl<'a> Client<'a> {
             })
         }));
         let (status, bytes) = match printed {
-            // Under way to the publisher.
-            Ok(None) => return,
+            Ok(None) => return None,
             Ok(Some(done)) => done,
             Err(panic) => {
                 error!(target: CONTEXT, error = panic_message(panic.as_ref()), path = self.path, correlationId = self.correlation_id; "answering a request panicked");
@@ -297,10 +299,7 @@ impl<'a> Client<'a> {
             }
         };
         debug!(target: CONTEXT, path = self.path, status, correlationId = self.correlation_id; "request answered");
-        answer(Answer {
-            token: self.token,
-            bytes,
-        });
+        Some(bytes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The receiving half of a connection: bytes of the socket become heads, bodies and requests in a queue.
 
 use std::io::{ErrorKind, Read, Write};
+use std::time::Instant;
 
 use log::debug;
 
@@ -10,7 +11,7 @@ use super::super::exchange::{Method, Queued, Request, Token};
 use super::super::gate::{CONTEXT, HeadVerdict, Refusal};
 use super::super::head::{self, Head, Refused};
 use super::super::scan::Scan;
-use super::{After, Connection, Incoming, Next, State, Waiting};
+use super::{After, Connection, Incoming, NOT_SENT, Next, State, Waiting, can_be_sent};
 
 /// Reads of one connection in one pass, each of at most the scratch buffer: then it is another's turn.
 pub(super) const READS_PER_PASS: usize = 4;
@@ -85,21 +86,25 @@ impl Connection {
                 }
                 self.finish(bytes, head.closes, common)
             }
-            HeadVerdict::Accept {
-                body_bytes_max,
-                health,
-            } => {
+            HeadVerdict::Health if head.body_bytes > 0 => self.too_large(head, common),
+            HeadVerdict::Health => {
+                let closes = head.closes;
+                let request = self.request(head, Vec::new(), common);
+                let bytes = (common.health)(&request);
+                // So that what it took is counted.
+                common.now = Instant::now();
+                if !can_be_sent(&bytes, &request.correlation_id, common) {
+                    let correlation_id = Some(request.correlation_id);
+                    return self.refuse(502, NOT_SENT, correlation_id, head_only, common);
+                }
+                self.finish(bytes, closes, common)
+            }
+            HeadVerdict::Accept { body_bytes_max } => {
                 if head.body_bytes > body_bytes_max.min(common.limits.body_bytes_max) {
-                    return self.refuse(
-                        413,
-                        "the request body is too large",
-                        head.correlation_id,
-                        head_only,
-                        common,
-                    );
+                    return self.too_large(head, common);
                 }
                 if head.body_bytes == 0 {
-                    return self.hand_over(head, Vec::new(), health, common);
+                    return self.hand_over(head, Vec::new(), common);
                 }
                 // Who has begun to send its body does not wait for our word.
                 if head.expects_continue && self.inbox.is_empty() {
@@ -111,7 +116,6 @@ impl Connection {
                 }
                 let state = State::Body {
                     head: Box::new(head),
-                    health,
                     body: Vec::new(),
                 };
                 self.enter(state, common.limits.body_timeout, common);
@@ -124,11 +128,10 @@ impl Connection {
     }
 
     pub(super) fn read_body(&mut self, common: &mut Common) -> Next {
-        let State::Body { head, health, body } = &mut self.state else {
+        let State::Body { head, body } = &mut self.state else {
             return Next::Wait;
         };
         let declared = head.body_bytes;
-        let health = *health;
         let mut body = std::mem::take(body);
         let count = self.inbox.len().min(declared - body.len());
         append(&mut body, &self.inbox[..count], declared);
@@ -160,18 +163,40 @@ impl Connection {
         let State::Body { head, .. } = std::mem::replace(&mut self.state, State::Head) else {
             return Next::Close;
         };
-        self.hand_over(*head, body, health, common)
+        self.hand_over(*head, body, common)
     }
 
-    /// Puts the complete request into its queue.
-    fn hand_over(&mut self, head: Head, body: Vec<u8>, health: bool, common: &mut Common) -> Next {
+    fn too_large(&mut self, head: Head, common: &mut Common) -> Next {
+        let head_only = head.method == Method::Head;
+        let detail = "the request body is too large";
+        self.refuse(413, detail, head.correlation_id, head_only, common)
+    }
+
+    /// The complete request.
+    fn request(&self, head: Head, body: Vec<u8>, common: &mut Common) -> Request {
         common.generation += 1;
-        let generation = common.generation;
+        Request {
+            token: Token {
+                place: self.place,
+                generation: common.generation,
+            },
+            method: head.method,
+            path: head.path,
+            query: head.query,
+            headers: head.headers,
+            body,
+            peer: self.peer,
+            correlation_id: head.correlation_id.unwrap_or_else(fresh_correlation_id),
+        }
+    }
+
+    /// Puts the complete request into the queue.
+    fn hand_over(&mut self, head: Head, body: Vec<u8>, common: &mut Common) -> Next {
         if let Some((_, since)) = &mut self.asked {
             // A body takes as long as its client.
             *since = common.now;
         }
-        let correlation_id = head.correlation_id.unwrap_or_else(fresh_correlation_id);
+        let closes = head.closes;
         let head_only = head.method == Method::Head;
         let bytes = body.capacity()
             + head.length
@@ -180,22 +205,12 @@ impl Connection {
                 .iter()
                 .map(|(name, value)| name.len() + value.len() + HEADER_OVERHEAD_BYTES)
                 .sum::<usize>();
-        let queued = Queued::new(Request {
-            token: Token {
-                place: self.place,
-                generation,
-            },
-            method: head.method,
-            path: head.path,
-            query: head.query,
-            headers: head.headers,
-            body,
-            peer: self.peer,
-            correlation_id: correlation_id.clone(),
-        });
-        let queue = if health { &common.health } else { &common.rest };
+        let request = self.request(head, body, common);
+        let generation = request.token.generation;
+        let correlation_id = request.correlation_id.clone();
+        let queued = Queued::new(request);
         // Room for all is the wiring's duty; when it fails (or the workers are gone), the truth is a 503.
-        if queue.try_send(queued.clone()).is_err() {
+        if common.queue.try_send(queued.clone()).is_err() {
             return self.refuse(
                 503,
                 "the queue is full; the request was not begun",
@@ -207,9 +222,8 @@ impl Connection {
         let state = State::Waiting(Waiting {
             generation,
             queued,
-            health,
             bytes,
-            closes: head.closes,
+            closes,
             head_only,
             correlation_id,
         });

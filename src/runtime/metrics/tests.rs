@@ -152,7 +152,7 @@ fn what_is_counted_appears_under_its_label() {
     metrics.published(Source::Trigger, 2);
     metrics.publish_failed(PublishFailure::Redis(Reason::RedisTimeout));
     metrics.publish_failed(PublishFailure::DelayedFull);
-    metrics.queued(Queue::HttpHealth, 9);
+    metrics.queued(Queue::Http, 9);
     metrics.link(Connection::Publisher).connected();
     metrics.link(Connection::Publisher).connected();
     metrics.restarted("http-3");
@@ -167,7 +167,7 @@ fn what_is_counted_appears_under_its_label() {
         "weir_events_published_total{source=\"trigger\"} 2",
         "weir_publish_failures_total{reason=\"redis_timeout\"} 1",
         "weir_publish_failures_total{reason=\"delayed_full\"} 1",
-        "weir_queue_depth{queue=\"http_health\"} 9",
+        "weir_queue_depth{queue=\"http\"} 9",
         "weir_redis_reconnects_total{connection=\"publisher\"} 1",
         "weir_thread_restarts_total{thread=\"http\"} 1",
         "weir_thread_restarts_total{thread=\"reader\"} 1",

@@ -24,14 +24,13 @@ use crate::runtime::shutdown::shutdown_pair;
 /// The key of a client that may publish.
 const API_KEY: &str = "test-key-0123456789";
 
-/// A pool of real workers between the gate's queues and a list of answers.
+/// A pool of one real worker between the gate's queue and a list of answers.
 struct Pool {
-    health: Sender<Queued>,
-    rest: Sender<Queued>,
+    gate: Sender<Queued>,
     requests: Receiver<PublishRequest>,
     answers: Receiver<Answer>,
     app: Arc<App>,
-    workers: Vec<JoinHandle<()>>,
+    worker: JoinHandle<()>,
 }
 
 fn app(publish: PublishFn) -> App {
@@ -82,43 +81,37 @@ fn app(publish: PublishFn) -> App {
 }
 
 fn pool(publish: Option<PublishFn>, queue_max: usize) -> Pool {
-    let (health, health_requests) = bounded(64);
-    let (rest, rest_requests) = bounded(64);
+    let (gate, from_gate) = bounded(64);
     let (pool, published) = bounded(64);
     let (queue, requests) = bounded(queue_max);
     let (out, answers) = bounded(64);
     let app = Arc::new(app(
         publish.unwrap_or_else(|| publish_through(queue, pool, Arc::default()))
     ));
-    let inboxes = [
-        Inbox::Health(health_requests),
-        Inbox::Rest {
-            requests: rest_requests,
-            published,
-            surveyed: never(),
-        },
-    ];
-    let workers = inboxes
-        .into_iter()
-        .map(|inbox| {
-            let (app, out) = (Arc::clone(&app), out.clone());
-            std::thread::Builder::new()
-                .spawn(move || run(inbox, &app, |answer| out.send(answer).unwrap()).unwrap())
-                .unwrap()
-        })
-        .collect();
+    let inbox = Inbox {
+        requests: from_gate,
+        published,
+        surveyed: never(),
+    };
+    let shared = Arc::clone(&app);
+    let worker = std::thread::Builder::new()
+        .spawn(move || run(inbox, &shared, |answer| out.send(answer).unwrap()).unwrap())
+        .unwrap();
     Pool {
-        health,
-        rest,
+        gate,
         requests,
         answers,
         app,
-        workers,
+        worker,
     }
 }
 
 fn request(place: usize, method: Method, path: &str) -> Queued {
-    Queued::new(Request {
+    Queued::new(plain_request(place, method, path))
+}
+
+fn plain_request(place: usize, method: Method, path: &str) -> Request {
+    Request {
         token: Token {
             place,
             generation: 1,
@@ -130,7 +123,7 @@ fn request(place: usize, method: Method, path: &str) -> Queued {
         body: Vec::new(),
         peer: None,
         correlation_id: format!("client-{place}"),
-    })
+    }
 }
 
 impl Pool {
@@ -140,24 +133,20 @@ impl Pool {
     }
 
     fn end(self) {
-        drop((self.health, self.rest));
-        for worker in self.workers {
-            worker.join().unwrap();
-        }
+        drop(self.gate);
+        self.worker.join().unwrap();
     }
 }
 
 #[test]
 fn requests_are_answered_with_their_token_and_correlation_id() {
     let pool = pool(None, 1);
-    pool.health
-        .send(request(1, Method::Get, "/health/live"))
-        .unwrap();
+    pool.gate.send(request(1, Method::Get, "/")).unwrap();
     let (place, text) = pool.answer();
     assert_eq!(place, 1);
-    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\nOK"));
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with('}'));
     assert!(text.contains("\r\nX-Correlation-ID: client-1\r\n"));
-    pool.rest.send(request(2, Method::Head, "/")).unwrap();
+    pool.gate.send(request(2, Method::Head, "/")).unwrap();
     let (place, text) = pool.answer();
     assert_eq!(place, 2);
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\n"));
@@ -167,11 +156,11 @@ fn requests_are_answered_with_their_token_and_correlation_id() {
 #[test]
 fn a_trigger_waits_for_the_publisher_and_no_worker_waits_with_it() {
     let pool = pool(None, 1);
-    pool.rest
+    pool.gate
         .send(request(1, Method::Post, "/trigger-test-event"))
         .unwrap();
     let waiting = pool.requests.recv_timeout(Duration::from_secs(10)).unwrap();
-    pool.rest.send(request(2, Method::Get, "/")).unwrap();
+    pool.gate.send(request(2, Method::Get, "/")).unwrap();
     assert_eq!(pool.answer().0, 2, "the one worker of this queue is free");
     waiting_is_published(waiting);
     let (place, text) = pool.answer();
@@ -207,7 +196,7 @@ fn waiting_is_published(request: PublishRequest) {
 #[test]
 fn a_full_publish_queue_is_answered_at_once_and_once() {
     let pool = pool(None, 0);
-    pool.rest
+    pool.gate
         .send(request(1, Method::Post, "/trigger-test-event"))
         .unwrap();
     let (place, text) = pool.answer();
@@ -223,7 +212,7 @@ fn a_full_publish_queue_is_answered_at_once_and_once() {
 fn a_panic_costs_one_client_a_500_and_nobody_else_anything() {
     let pool = pool(Some(Box::new(|_| panic!("in the routes"))), 1);
     for place in 1..4 {
-        pool.rest
+        pool.gate
             .send(request(place, Method::Post, "/trigger-test-event"))
             .unwrap();
         let (answered, text) = pool.answer();
@@ -232,31 +221,23 @@ fn a_panic_costs_one_client_a_500_and_nobody_else_anything() {
         assert!(text.contains("\r\nContent-Type: application/problem+json\r\n"));
         assert!(!text.contains("in the routes"), "the inside stays inside");
     }
-    pool.rest.send(request(9, Method::Get, "/")).unwrap();
+    pool.gate.send(request(9, Method::Get, "/")).unwrap();
     assert!(pool.answer().1.starts_with("HTTP/1.1 200 OK\r\n"));
     pool.end();
 }
 
 #[test]
-fn health_is_answered_while_every_other_worker_is_stuck() {
-    let (release, stuck) = bounded::<()>(0);
-    let publish: PublishFn = Box::new(move |_| {
-        let _ = stuck.recv();
-        Err(NotAccepted)
-    });
-    let pool = pool(Some(publish), 1);
-    pool.rest
-        .send(request(1, Method::Post, "/trigger-test-event"))
-        .unwrap();
-    for place in 2..20 {
-        pool.health
-            .send(request(place, Method::Get, "/health/live"))
-            .unwrap();
-        assert_eq!(pool.answer().0, place);
-    }
-    drop(release);
-    assert_eq!(pool.answer().0, 1);
-    pool.end();
+fn health_needs_no_worker() {
+    let app = app(Box::new(|_| Err(NotAccepted)));
+    let answered = |method, path| {
+        let bytes = health(&app, &plain_request(3, method, path));
+        String::from_utf8(bytes).unwrap()
+    };
+    let text = answered(Method::Get, "/health/live");
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\nOK"));
+    assert!(text.contains("\r\nX-Correlation-ID: client-3\r\n"));
+    let text = answered(Method::Head, "/health/live");
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\n"));
 }
 
 #[test]
@@ -264,8 +245,8 @@ fn a_request_the_gate_has_taken_back_is_not_begun() {
     let pool = pool(None, 9);
     let given_up = request(1, Method::Get, "/");
     assert!(given_up.take().is_some());
-    pool.rest.send(given_up).unwrap();
-    pool.rest.send(request(2, Method::Get, "/")).unwrap();
+    pool.gate.send(given_up).unwrap();
+    pool.gate.send(request(2, Method::Get, "/")).unwrap();
     assert_eq!(pool.answer().0, 2);
     pool.end();
 }
@@ -274,7 +255,7 @@ fn a_request_the_gate_has_taken_back_is_not_begun() {
 fn what_is_queued_when_the_gate_goes_is_still_answered() {
     let pool = pool(None, 9);
     for place in 0..20 {
-        pool.rest.send(request(place, Method::Get, "/")).unwrap();
+        pool.gate.send(request(place, Method::Get, "/")).unwrap();
     }
     let answers = pool.answers.clone();
     assert_eq!(pool.app.group, "orders");

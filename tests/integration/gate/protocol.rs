@@ -180,10 +180,26 @@ fn an_answer_that_is_none_becomes_a_502() {
         answer_bytes_max: 1000,
         ..GateLimits::default()
     });
-    for path in ["/ill", "/big"] {
+    for path in ["/ill", "/big", "/health/ill"] {
         assert_eq!(gate.client().ask(get(path)).status, 502, "{path}");
         probe(gate.address);
     }
+    for path in ["/ill", "/health/ill"] {
+        let mut client = gate.client();
+        client.send(get(path).replace("GET", "HEAD"));
+        let answer = client.next_answer(true).unwrap();
+        assert_eq!(answer.status, 502, "HEAD {path}");
+        client.expect_end("no body, and closed");
+    }
+}
+
+#[test]
+fn what_the_gate_answers_itself_has_no_body() {
+    let gate = TestGate::start(GateLimits::default());
+    let mut client = gate.client();
+    client.send(post("/health/sent", "{}"));
+    assert_eq!(client.answer().status, 413);
+    client.expect_end("refused");
 }
 
 #[test]

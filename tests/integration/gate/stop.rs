@@ -35,9 +35,7 @@ fn running_requests_finish_idle_ones_go_and_senders_get_a_last_moment() {
     late_body.send(&request[..request.len() - 5]);
     let mut running = gate.client();
     running.send(get("/slow"));
-    while gate.begun() < 2 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    gate.wait_until_begun(1);
 
     let started = Instant::now();
     gate.handle.stop(Duration::from_secs(20));
@@ -66,9 +64,7 @@ fn the_deadline_ends_what_does_not_end_by_itself() {
     let mut gate = TestGate::start(GateLimits::default());
     let mut stuck = gate.client();
     stuck.send(get("/stuck"));
-    while gate.begun() < 1 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    gate.wait_until_begun(1);
     let started = Instant::now();
     gate.handle.stop(Duration::from_millis(300));
     gate.join();

@@ -8,12 +8,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
-use weir::http::exchange::{Answer, Method, Queued};
+use weir::http::exchange::{Answer, Method, Queued, Request};
 use weir::http::gate::{Gate, GateError, GateHandle, HeadVerdict, Refusal, reserve};
 use weir::http::limits::GateLimits;
 use weir::http::respond;
 
 use super::http_client::Client;
+use super::wait::wait_until;
 
 /// The longest body of `/trigger-test-event`, as in the service.
 const TRIGGER_BYTES_MAX: usize = 16 * 1024;
@@ -31,11 +32,11 @@ pub struct TestGate {
     /// Requests that a worker has begun.
     pub begun: Arc<AtomicUsize>,
     thread: Option<JoinHandle<Result<(), GateError>>>,
-    rest: Receiver<Queued>,
+    queue: Receiver<Queued>,
 }
 
 impl TestGate {
-    /// A gate with one worker for health and three for the rest.
+    /// A gate with three workers.
     pub fn start(limits: GateLimits) -> Self {
         let gate = Self::without_workers(limits);
         for _ in 0..3 {
@@ -44,37 +45,35 @@ impl TestGate {
         gate
     }
 
-    /// A gate whose queue for the rest nobody reads yet; health has its worker.
+    /// A gate whose queue nobody reads yet.
     pub fn without_workers(limits: GateLimits) -> Self {
         let reserved = reserve(([127, 0, 0, 1], 0).into()).unwrap();
         let listener = reserved.listen().unwrap();
         let address = listener.local_addr().unwrap();
-        let (health_sender, health) = bounded(2 * limits.connections);
-        let (rest_sender, rest) = bounded(2 * limits.connections);
+        let (sender, queue) = bounded(2 * limits.connections);
         let (gate, handle) = Gate::new(
             listener,
             limits,
             Box::new(judge),
             respond::problem,
-            health_sender,
-            rest_sender,
+            Box::new(health),
+            sender,
         )
         .unwrap();
         let begun = Arc::new(AtomicUsize::new(0));
-        work(health, handle.clone(), Arc::clone(&begun));
         let thread = std::thread::spawn(move || gate.run());
         Self {
             address,
             handle,
             begun,
             thread: Some(thread),
-            rest,
+            queue,
         }
     }
 
     pub fn add_worker(&self) {
         work(
-            self.rest.clone(),
+            self.queue.clone(),
             self.handle.clone(),
             Arc::clone(&self.begun),
         );
@@ -82,6 +81,12 @@ impl TestGate {
 
     pub fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Waits until workers have begun so many requests.
+    pub fn wait_until_begun(&self, count: usize) {
+        let limit = Duration::from_secs(10);
+        wait_until("workers to begin", limit, || self.begun() >= count);
     }
 
     pub fn client(&self) -> Client {
@@ -141,9 +146,10 @@ pub fn post(path: &str, body: &str) -> String {
 
 fn judge(method: Method, path: &str, _headers: &[(String, String)]) -> HeadVerdict {
     let (allow, body_bytes_max) = match path {
-        "/health/live" | "/slow" | "/stuck" | "/big" | "/ill" => ("GET, HEAD", 0),
+        "/health/live" | "/health/ill" | "/slow" | "/stuck" | "/big" | "/ill" => ("GET, HEAD", 0),
         "/trigger-test-event" => ("POST", TRIGGER_BYTES_MAX),
         "/echo" => ("POST", usize::MAX),
+        "/health/sent" => ("POST", 0),
         _ => {
             return HeadVerdict::Refuse(Refusal {
                 status: 404,
@@ -164,22 +170,45 @@ fn judge(method: Method, path: &str, _headers: &[(String, String)]) -> HeadVerdi
             headers: vec![("Allow", allow.to_owned())],
         });
     }
-    HeadVerdict::Accept {
-        body_bytes_max,
-        health: path.starts_with("/health"),
+    if path.starts_with("/health") {
+        return HeadVerdict::Health;
     }
+    HeadVerdict::Accept { body_bytes_max }
+}
+
+/// What the gate answers by itself.
+fn health(request: &Request) -> Vec<u8> {
+    match request.path.as_str() {
+        "/health/live" => answer(request, b"OK"),
+        _ => ILL.to_vec(),
+    }
+}
+
+/// An answer without its end.
+const ILL: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n";
+
+fn answer(request: &Request, body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!(
+        "HTTP/1.1 200 OK\r\nX-Correlation-ID: {}\r\nContent-Length: {}\r\n\r\n",
+        request.correlation_id,
+        body.len()
+    )
+    .into_bytes();
+    if request.method != Method::Head {
+        bytes.extend(body);
+    }
+    bytes
 }
 
 fn work(requests: Receiver<Queued>, handle: GateHandle, begun: Arc<AtomicUsize>) {
     std::thread::spawn(move || {
         for queued in requests {
-            let Some(request) = queued.take() else {
+            let Some(mut request) = queued.take() else {
                 continue;
             };
             begun.fetch_add(1, Ordering::SeqCst);
             let body = match request.path.as_str() {
-                "/health/live" => b"OK".to_vec(),
-                "/echo" => request.body,
+                "/echo" => std::mem::take(&mut request.body),
                 "/big" => vec![b'x'; BIG_BYTES],
                 "/slow" => {
                     std::thread::sleep(SLOW);
@@ -189,24 +218,15 @@ fn work(requests: Receiver<Queued>, handle: GateHandle, begun: Arc<AtomicUsize>)
                 "/ill" => {
                     handle.answer(Answer {
                         token: request.token,
-                        bytes: b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n".to_vec(),
+                        bytes: ILL.to_vec(),
                     });
                     continue;
                 }
                 _ => b"accepted".to_vec(),
             };
-            let mut bytes = format!(
-                "HTTP/1.1 200 OK\r\nX-Correlation-ID: {}\r\nContent-Length: {}\r\n\r\n",
-                request.correlation_id,
-                body.len()
-            )
-            .into_bytes();
-            if request.method != Method::Head {
-                bytes.extend(body);
-            }
             handle.answer(Answer {
                 token: request.token,
-                bytes,
+                bytes: answer(&request, &body),
             });
         }
     });
