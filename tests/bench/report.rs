@@ -57,9 +57,10 @@ fn line(row: &'static Row, figures: &Figures) -> Option<Line> {
         Some(reference) => Some(figures.spread(reference, row.quantity)?),
         None => None,
     };
-    let value = reference.map_or(subject.median, |reference| {
-        subject.median / reference.median
-    });
+    let value = match reference {
+        Some(reference) if is_ratio(row) => subject.median / reference.median,
+        _ => subject.median,
+    };
     let holds = match row.target {
         Target::AtLeast(least) => value >= least,
         Target::AtMost(most) | Target::Below(most) => value <= most,
@@ -73,6 +74,11 @@ fn line(row: &'static Row, figures: &Figures) -> Option<Line> {
         holds,
         settings: figures.settings(row.subject).to_owned(),
     })
+}
+
+/// Whether a row is judged by what it is of its reference.
+fn is_ratio(row: &Row) -> bool {
+    matches!(row.target, Target::AtLeast(_) | Target::AtMost(_))
 }
 
 /// Whether there are figures for a row.
@@ -120,9 +126,11 @@ impl Report {
                 (Some(name), Some(spread)) => format!("{name}: {}", range(spread)),
                 _ => String::new(),
             };
-            let ratio = line
-                .reference
-                .map_or(String::new(), |_| format!("{:.2}x", line.value));
+            let ratio = if is_ratio(line.row) {
+                format!("{:.2}x", line.value)
+            } else {
+                String::new()
+            };
             let _ = writeln!(
                 text,
                 "| {} | {} {} | {reference} | {ratio} | {} | {} |",
@@ -193,7 +201,7 @@ impl Report {
         let lines: Vec<&Line> = self
             .lines
             .iter()
-            .filter(|line| line.reference.is_some())
+            .filter(|line| is_ratio(line.row))
             .collect();
         let height = lines.len() * ROW + 20;
         let mut text = format!(

@@ -7,6 +7,7 @@ use super::take_turns;
 use crate::figures::Figures;
 use crate::lab::{self, Lab};
 use crate::support::ports;
+use crate::support::process::Process;
 use crate::support::redis_client::STREAM;
 use crate::support::test_redis::TestRedis;
 
@@ -14,8 +15,8 @@ use crate::support::test_redis::TestRedis;
 const STARTS: usize = 2;
 /// Before anything is counted: what a start leaves to be done is over.
 const SETTLE: Duration = Duration::from_secs(5);
-/// For which is counted.
-const WATCH: Duration = Duration::from_secs(20);
+/// For which is counted in a round.
+const WATCH: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_secs(1);
 
 pub fn run(lab: &Lab, rounds: usize, figures: &mut Figures) {
@@ -41,30 +42,35 @@ pub fn run(lab: &Lab, rounds: usize, figures: &mut Figures) {
             figures.note(contestant, "ms", took.as_secs_f64() * 1e3);
         },
     );
-    let weir = lab::static_weir(&redis).ready();
-    std::thread::sleep(lab.pick(SETTLE, SHORT));
-    let count = || {
-        (
-            weir.process.sleeps().values().sum::<u64>(),
-            lab::cpu_seconds(&weir.process),
-        )
-    };
-    let watch = lab.pick(WATCH, SHORT);
-    let (switches, cpu) = count();
-    std::thread::sleep(watch);
-    let (switches_then, cpu_then) = count();
-    let seconds = watch.as_secs_f64();
-    figures.note(
-        "weir",
-        "RSS idle, MiB",
-        weir.process.rss_kib() as f64 / 1_024.0,
-    );
-    figures.note(
-        "weir",
-        "switches/s",
-        (switches_then - switches) as f64 / seconds,
-    );
-    figures.note("weir", "CPU idle, %", (cpu_then - cpu) / seconds * 100.0);
+    watch(lab, &redis, rounds, figures);
     let program = std::fs::metadata(lab::static_program()).expect("the program");
     figures.note("weir", "program, MiB", program.len() as f64 / 1_048_576.0);
+}
+
+/// Memory, wake-ups and processor time at rest. Beside it a program that does nothing but wake up as often: on a virtual machine each
+/// wake-up may cost hundreds of microseconds, whoever it is that wakes up.
+fn watch(lab: &Lab, redis: &TestRedis, rounds: usize, figures: &mut Figures) {
+    let weir = lab::static_weir(redis).ready();
+    let watch = lab.pick(WATCH, SHORT);
+    let sleeps = |process: &Process| process.sleeps().values().sum::<u64>();
+    std::thread::sleep(lab.pick(SETTLE, SHORT));
+    let before = sleeps(&weir.process);
+    std::thread::sleep(watch);
+    let often = sleeps(&weir.process) - before;
+    let pause = watch / u32::try_from(often.max(1)).expect("few");
+    let sleeper = lab::reference(&["sleep", &pause.as_micros().to_string()]);
+    let contestants = [("weir", &weir.process), ("sleeps as often", &sleeper)];
+    let count = || contestants.map(|(_, one)| (sleeps(one), lab::cpu_seconds_of_threads(one)));
+    std::thread::sleep(SHORT);
+    for _ in 0..rounds {
+        let before = count();
+        std::thread::sleep(watch);
+        let seconds = watch.as_secs_f64();
+        for ((name, _), (then, now)) in contestants.iter().zip(before.into_iter().zip(count())) {
+            figures.note(name, "switches/s", (now.0 - then.0) as f64 / seconds);
+            figures.note(name, "CPU idle, %", (now.1 - then.1) / seconds * 100.0);
+        }
+        let rss = weir.process.rss_kib() as f64 / 1_024.0;
+        figures.note("weir", "RSS idle, MiB", rss);
+    }
 }
