@@ -11,9 +11,10 @@ use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-/// Connections the kernel completes before we accept them. Bursts of thousands were seen to overflow 128, which costs an honest
-/// client a second (its SYN is sent again); the kernel cuts this to `net.core.somaxconn`.
-const BACKLOG: i32 = 1024;
+/// Connections the kernel completes before we accept them; it cuts this to `net.core.somaxconn`, 4096 where nobody has changed it. One that
+/// does not fit costs an honest client a second (its SYN is sent again): 2,000 clients that reconnect all the time overflowed 1024, and of
+/// 26 probes 5 took a second or more; with 4096 none of 158 took more than 75 ms.
+const BACKLOG: i32 = 4096;
 
 /// The public address, where nobody is answered yet.
 #[derive(Debug)]

@@ -37,7 +37,7 @@ pub(super) struct Common {
     pub(super) now: Instant,
     /// No connection is kept alive any more.
     pub(super) stopping: bool,
-    /// Counts the requests handed over, so that a late answer never meets another request.
+    /// Counts the requests read to their end, so that a late answer never meets another request.
     pub(super) generation: u64,
     pub(super) counting: Counting,
 }

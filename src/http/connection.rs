@@ -107,8 +107,6 @@ pub(super) struct Connection {
     asked: Option<(Asked, Instant)>,
     incoming: Incoming,
     watches_writable: bool,
-    /// Stands in the loop's list for the next pass.
-    pub(super) scheduled: bool,
 }
 
 impl Occupant for Connection {
@@ -149,7 +147,6 @@ impl Connection {
             asked: None,
             incoming: Incoming::Nothing,
             watches_writable: false,
-            scheduled: false,
         }
     }
 

@@ -7,7 +7,6 @@
 //! Health is answered in this thread, by an [`AnswerHealth`]: no other request can hold up a probe then, whatever the workers do, and it
 //! costs no wake-up of another thread and none back, which is most of what a small answer costs.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -29,6 +28,7 @@ use super::exchange::{Method, Queued, Request};
 use super::handle::{Mailbox, Message};
 use super::limits::GateLimits;
 use super::places::Places;
+use super::turns::Turns;
 use crate::runtime::metrics::Metrics;
 
 pub use super::accept::{Reserved, reserve, take_over};
@@ -95,7 +95,7 @@ pub struct Gate {
     places: Places<Connection>,
     common: Common,
     mailbox: Mailbox,
-    scheduled: VecDeque<usize>,
+    turns: Turns,
     next_sweep: Instant,
     stop_at: Option<Instant>,
     full: Quiet,
@@ -157,7 +157,7 @@ impl Gate {
             },
             poll,
             mailbox,
-            scheduled: VecDeque::new(),
+            turns: Turns::default(),
             next_sweep: now,
             stop_at: None,
             full: Quiet::default(),
@@ -191,8 +191,8 @@ impl Gate {
                 self.note(event);
             }
             self.read_messages();
-            for _ in 0..self.scheduled.len().min(TURNS_PER_PASS) {
-                if let Some(place) = self.scheduled.pop_front() {
+            for _ in 0..self.turns.len().min(TURNS_PER_PASS) {
+                if let Some(place) = self.turns.next() {
                     self.take_turn(place);
                 }
             }
@@ -211,7 +211,7 @@ impl Gate {
 
     /// How long the poll may sleep: without end when nobody is here.
     fn sleep(&self) -> Option<Duration> {
-        if self.accept_again == Accept::NextPass || !self.scheduled.is_empty() {
+        if self.accept_again == Accept::NextPass || self.turns.len() > 0 {
             return Some(Duration::ZERO);
         }
         let idle = self.places.is_empty() && self.accept_again == Accept::OnEvent;
@@ -231,24 +231,14 @@ impl Gate {
                     if event.is_readable() {
                         connection.note_readable(event.is_read_closed());
                     }
-                    self.schedule(place);
+                    self.turns.ask(place);
                 }
             }
         }
     }
 
-    fn schedule(&mut self, place: usize) {
-        if let Some(connection) = self.places.get_mut(place)
-            && !connection.scheduled
-        {
-            connection.scheduled = true;
-            self.scheduled.push_back(place);
-        }
-    }
-
     fn take_turn(&mut self, place: usize) {
         if let Some(connection) = self.places.get_mut(place) {
-            connection.scheduled = false;
             let next = connection.advance(&mut self.common);
             self.settle(place, next);
         }
@@ -258,7 +248,7 @@ impl Gate {
     fn settle(&mut self, place: usize, next: Next) {
         match next {
             Next::Wait => {}
-            Next::Again => self.schedule(place),
+            Next::Again => self.turns.ask(place),
             Next::Close => drop(self.places.remove(place)),
         }
         self.places.recount(place);

@@ -30,4 +30,5 @@ pub mod status;
 #[cfg(test)]
 mod test_app;
 mod trigger;
+mod turns;
 mod verdict;

@@ -157,7 +157,7 @@ pub enum Judgement {
     Pass {
         /// The longest body; more is 413. 0: none is taken.
         body_bytes_max: usize,
-        /// Whether it goes to the queue for health.
+        /// Whether the gate answers it itself.
         health: bool,
     },
     /// The gate answers it with a problem.

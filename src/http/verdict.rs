@@ -14,7 +14,7 @@ pub enum HeadVerdict {
         /// The longest body of this route, bytes; more is answered 413.
         body_bytes_max: usize,
     },
-    /// The gate answers it at once, by an [`super::gate::AnswerHealth`]. It has no body; one that has is answered 413.
+    /// The gate answers it at once, by an [`super::gate::AnswerHealth`]. It may have no body: 413.
     Health,
     /// It is answered at once, and its body is not read.
     Refuse(Refusal),

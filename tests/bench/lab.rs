@@ -297,11 +297,10 @@ pub fn wait_for(process: &mut Process, mut condition: impl FnMut() -> bool) -> D
 pub fn cpu_seconds_of_threads(process: &Process) -> f64 {
     let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).expect("a living process");
     // Nanoseconds on a processor, nanoseconds of waiting for one, and how often.
-    let times = tasks.flatten().map(|task| {
-        let times =
-            fs::read_to_string(task.path().join("schedstat")).expect("Linux with schedstat");
-        let time = times.split(' ').next().and_then(|time| time.parse().ok());
-        time.unwrap_or(0.0_f64)
+    let times = tasks.flatten().filter_map(|task| {
+        // One that ends just now has none.
+        let times = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        times.split(' ').next()?.parse::<f64>().ok()
     });
     times.sum::<f64>() / 1e9
 }

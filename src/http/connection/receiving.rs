@@ -88,10 +88,12 @@ impl Connection {
             }
             HeadVerdict::Health if head.body_bytes > 0 => self.too_large(head, common),
             HeadVerdict::Health => {
+                // What the answer takes is counted, not what neighbours have taken in this pass.
+                common.now = Instant::now();
+                self.asked = Some((asked, common.now));
                 let closes = head.closes;
                 let request = self.request(head, Vec::new(), common);
                 let bytes = (common.health)(&request);
-                // So that what it took is counted.
                 common.now = Instant::now();
                 if !can_be_sent(&bytes, &request.correlation_id, common) {
                     let correlation_id = Some(request.correlation_id);
