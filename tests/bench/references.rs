@@ -7,7 +7,6 @@ mod smallest;
 mod target;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// Runs the reference that the words name.
 pub fn serve(words: &[String]) {
@@ -22,7 +21,6 @@ pub fn serve(words: &[String]) {
         "limit" => limit::run(address(1), word(2)),
         "ureq" => target::post(word(1), number(2), number(3)),
         "spawn" => target::spawn(word(1), number(2), number(3)),
-        "sleep" => smallest::sleep(Duration::from_micros(number(1) as u64)),
         "target" => target::answer(port(1)),
         "http" => target::tiny(port(1)),
         "xadd" => publish::run(address(1), number(2)),

@@ -136,7 +136,7 @@ pub static ROWS: &[Row] = &[
     alone("wake-ups at rest", "switches/s", Below(8.0)),
     row(
         "processor at rest",
-        ["weir", "sleeps as often"],
+        ["weir", "Redis at rest"],
         "CPU idle, %",
         Below(0.1),
     ),

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
 
 /// Serves `/health/ready` until it is ended.
 pub fn run(address: SocketAddr, port: u16, group: &'static str) {
@@ -20,12 +19,5 @@ pub fn run(address: SocketAddr, port: u16, group: &'static str) {
             404
         };
         let _ = request.respond(tiny_http::Response::empty(status));
-    }
-}
-
-/// Does nothing but wake up, once in so long, until it is ended.
-pub fn sleep(pause: Duration) {
-    loop {
-        thread::sleep(pause);
     }
 }

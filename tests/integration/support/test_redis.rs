@@ -124,6 +124,11 @@ impl TestRedis {
         );
     }
 
+    #[allow(dead_code, reason = "the bench alone looks at what it takes")]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
