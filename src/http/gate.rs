@@ -45,11 +45,6 @@ const WAKER: mio::Token = mio::Token(usize::MAX - 1);
 /// Events taken from the kernel at once; the others come with the next pass.
 const EVENTS_PER_PASS: usize = 1024;
 
-/// Connections that have their turn in one pass; then newcomers come in, and the others go on. Several hundred health requests at once
-/// take milliseconds, and newcomers wait at the listener in lots of [`GateLimits::accepts_per_pass`] (measured with 900 clients that
-/// reconnect all the time: a probe took 47 ms with all turns in one pass).
-const TURNS_PER_PASS: usize = 128;
-
 /// The buffer all sockets are read into, bytes: a body of 1 MiB needs 64 reads, four of them in a pass.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
@@ -191,7 +186,7 @@ impl Gate {
                 self.note(event);
             }
             self.read_messages();
-            for _ in 0..self.turns.len().min(TURNS_PER_PASS) {
+            for _ in 0..self.turns.in_this_pass() {
                 if let Some(place) = self.turns.next() {
                     self.take_turn(place);
                 }
@@ -211,7 +206,7 @@ impl Gate {
 
     /// How long the poll may sleep: without end when nobody is here.
     fn sleep(&self) -> Option<Duration> {
-        if self.accept_again == Accept::NextPass || self.turns.len() > 0 {
+        if self.accept_again == Accept::NextPass || self.turns.in_this_pass() > 0 {
             return Some(Duration::ZERO);
         }
         let idle = self.places.is_empty() && self.accept_again == Accept::OnEvent;

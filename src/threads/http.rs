@@ -105,6 +105,7 @@ enum Job {
 pub fn health(app: &App, request: &Request) -> Vec<u8> {
     let client = Client::of(request);
     let reply = || route::handle(app, request, Moment::current());
+    // A route that makes no answer at once is none of health: the gate tells its client so, with 502.
     client.print(reply).unwrap_or_default()
 }
 

@@ -155,7 +155,7 @@ fn what_is_counted_appears_under_its_label() {
     metrics.queued(Queue::Http, 9);
     metrics.link(Connection::Publisher).connected();
     metrics.link(Connection::Publisher).connected();
-    metrics.restarted("http-3");
+    metrics.restarted("http-2");
     metrics.restarted("reader");
     let asked = metrics.http.asked(1, "GET");
     metrics.http.answered(asked, 404, Duration::from_millis(20));
