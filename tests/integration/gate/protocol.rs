@@ -1,13 +1,16 @@
 //! What is answered to what, byte by byte.
 
 use std::net::Shutdown;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use weir::domain::health::Observations;
 use weir::http::limits::GateLimits;
+use weir::runtime::metrics::{Facts, Format, render};
 
+use crate::support::exposition::Exposition;
 use crate::support::hostile;
 use crate::support::http_client::Client;
-use crate::support::test_gate::{TestGate, get, post, probe};
+use crate::support::test_gate::{SLOW_GATE, TestGate, get, post, probe};
 
 #[test]
 fn every_hostile_request_ends_as_written_and_the_next_probe_is_answered() {
@@ -200,6 +203,47 @@ fn what_the_gate_answers_itself_has_no_body() {
     client.send(post("/health/sent", "{}"));
     assert_eq!(client.answer().status, 413);
     client.expect_end("refused");
+}
+
+#[test]
+fn of_a_health_answer_its_own_time_is_counted_and_not_its_neighbours() {
+    /// Of each kind.
+    const CLIENTS: u32 = 5;
+    let gate = TestGate::start(GateLimits::default());
+    let mut clients: Vec<(Client, Client)> = (0..CLIENTS)
+        .map(|_| (gate.client(), gate.client()))
+        .collect();
+    let began = Instant::now();
+    for (neighbour, client) in &mut clients {
+        neighbour.send(get("/nowhere/slow"));
+        client.send(get("/health/slow"));
+    }
+    for (neighbour, client) in &mut clients {
+        assert_eq!(neighbour.answer().status, 404);
+        assert_eq!(client.answer().text(), "OK");
+    }
+    let elapsed = began.elapsed();
+    let facts = Facts {
+        now: 0,
+        ready: true,
+        redis_up: true,
+        log_lines_dropped: 0,
+    };
+    let page = render(
+        &gate.metrics,
+        Observations::default(),
+        facts,
+        Format::OpenMetrics,
+    );
+    let value = |name: &str| {
+        let name = format!("weir_http_request_seconds_{name}");
+        Exposition::parse(&page).value(&name, &[("route", "/health/slow")])
+    };
+    assert!((value("count") - f64::from(CLIENTS)).abs() < 0.5);
+    // One thread does everything, one after the other: what health has not taken, its neighbours have.
+    let least = (SLOW_GATE * CLIENTS).as_secs_f64();
+    let (sum, most) = (value("sum"), elapsed.as_secs_f64() - least);
+    assert!((least..=most).contains(&sum), "{least} <= {sum} <= {most}");
 }
 
 #[test]

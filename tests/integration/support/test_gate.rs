@@ -12,6 +12,7 @@ use weir::http::exchange::{Answer, Method, Queued, Request};
 use weir::http::gate::{Gate, GateError, GateHandle, HeadVerdict, Refusal, reserve};
 use weir::http::limits::GateLimits;
 use weir::http::respond;
+use weir::runtime::metrics::Metrics;
 
 use super::http_client::Client;
 use super::wait::wait_until;
@@ -22,6 +23,12 @@ const TRIGGER_BYTES_MAX: usize = 16 * 1024;
 /// How long `/slow` takes.
 pub const SLOW: Duration = Duration::from_millis(300);
 
+/// How long the gate itself takes for `/health/slow`, and to refuse `/nowhere/slow`.
+pub const SLOW_GATE: Duration = Duration::from_millis(20);
+
+/// The routes that are counted; all others are `other`.
+const ROUTES: [(&str, &str); 1] = [("/health/slow", "GET")];
+
 /// The body of `/big`, more than the socket buffers of an unread connection take.
 pub const BIG_BYTES: usize = 2_000_000;
 
@@ -31,6 +38,8 @@ pub struct TestGate {
     pub handle: GateHandle,
     /// Requests that a worker has begun.
     pub begun: Arc<AtomicUsize>,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
     thread: Option<JoinHandle<Result<(), GateError>>>,
     queue: Receiver<Queued>,
 }
@@ -60,12 +69,18 @@ impl TestGate {
             sender,
         )
         .unwrap();
+        let metrics = Arc::new(Metrics::new(0, &ROUTES));
+        let gate = gate.counting(Arc::clone(&metrics), |path| {
+            let place = ROUTES.iter().position(|(route, _)| *route == path);
+            place.unwrap_or(ROUTES.len())
+        });
         let begun = Arc::new(AtomicUsize::new(0));
         let thread = std::thread::spawn(move || gate.run());
         Self {
             address,
             handle,
             begun,
+            metrics,
             thread: Some(thread),
             queue,
         }
@@ -146,11 +161,16 @@ pub fn post(path: &str, body: &str) -> String {
 
 fn judge(method: Method, path: &str, _headers: &[(String, String)]) -> HeadVerdict {
     let (allow, body_bytes_max) = match path {
-        "/health/live" | "/health/ill" | "/slow" | "/stuck" | "/big" | "/ill" => ("GET, HEAD", 0),
+        "/health/live" | "/health/slow" | "/health/ill" | "/slow" | "/stuck" | "/big" | "/ill" => {
+            ("GET, HEAD", 0)
+        }
         "/trigger-test-event" => ("POST", TRIGGER_BYTES_MAX),
         "/echo" => ("POST", usize::MAX),
         "/health/sent" => ("POST", 0),
         _ => {
+            if path == "/nowhere/slow" {
+                std::thread::sleep(SLOW_GATE);
+            }
             return HeadVerdict::Refuse(Refusal {
                 status: 404,
                 detail: "nothing here".into(),
@@ -180,6 +200,10 @@ fn judge(method: Method, path: &str, _headers: &[(String, String)]) -> HeadVerdi
 fn health(request: &Request) -> Vec<u8> {
     match request.path.as_str() {
         "/health/live" => answer(request, b"OK"),
+        "/health/slow" => {
+            std::thread::sleep(SLOW_GATE);
+            answer(request, b"OK")
+        }
         _ => ILL.to_vec(),
     }
 }
