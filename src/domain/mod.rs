@@ -25,6 +25,7 @@ pub mod joining;
 mod json_members;
 pub mod lanes;
 pub mod letters;
+pub mod lot;
 pub mod mask;
 pub mod outgoing;
 pub mod packed;

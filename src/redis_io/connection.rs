@@ -149,7 +149,8 @@ impl Link {
         self.finish(operation, key, result)
     }
 
-    /// Sends a command that asks for entries of one stream and waits for them: at most the reply timeout and `block` more.
+    /// Sends a command that asks for entries of one stream and waits for them: at most the reply timeout and `block` more. A reply of
+    /// more than `bytes_max` ends the connection where we read it ourselves ([`Link::reading_entries`]).
     ///
     /// # Errors
     /// As [`Link::query`].
@@ -159,12 +160,13 @@ impl Link {
         key: &str,
         command: &Cmd,
         block: Duration,
+        bytes_max: usize,
     ) -> Result<Vec<RawEntry>, RedisIoError> {
         self.ensure()?;
         let reply_timeout = self.settings.reply_timeout + block;
         let open = self.open_connection(operation, key)?;
         let result = send(open, &command.get_packed_command(), reply_timeout)
-            .and_then(|()| open.transport.receive_entries());
+            .and_then(|()| open.transport.receive_entries(bytes_max));
         self.finish(operation, key, result)?
             .ok_or_else(|| RedisIoError::unexpected(operation, key))
     }

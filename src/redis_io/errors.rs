@@ -6,6 +6,7 @@ use std::fmt;
 
 use redis::{ErrorKind, RedisError};
 
+use super::socket::TOO_LARGE;
 use crate::domain::health::Reason;
 
 /// What an error asks for.
@@ -15,6 +16,8 @@ pub enum ErrorClass {
     Reconnect,
     /// No answer in time; the connection was dropped. What was asked may or may not have happened.
     Timeout,
+    /// The reply is larger than one may be; the connection was dropped: ask for less.
+    TooLarge,
     /// The server cannot serve now (LOADING, MASTERDOWN, MISCONF, OOM, ...): wait and ask again.
     Wait,
     /// The server became a replica, or the view of the cluster is old: resolve the name and connect again.
@@ -109,9 +112,11 @@ impl RedisIoError {
         match self.class {
             ErrorClass::Reconnect => Reason::RedisUnreachable,
             ErrorClass::Timeout => Reason::RedisTimeout,
-            ErrorClass::Wait | ErrorClass::Failover | ErrorClass::Repair | ErrorClass::Refused => {
-                Reason::RedisUnavailable
-            }
+            ErrorClass::Wait
+            | ErrorClass::Failover
+            | ErrorClass::Repair
+            | ErrorClass::Refused
+            | ErrorClass::TooLarge => Reason::RedisUnavailable,
             ErrorClass::Credentials | ErrorClass::LocalFile => Reason::RedisCredentials,
             ErrorClass::Permission => Reason::RedisPermission,
             ErrorClass::WrongType => Reason::StreamWrongType,
@@ -136,6 +141,7 @@ impl RedisIoError {
             self.class,
             ErrorClass::Reconnect
                 | ErrorClass::Timeout
+                | ErrorClass::TooLarge
                 | ErrorClass::Failover
                 | ErrorClass::Credentials
         )
@@ -163,6 +169,7 @@ fn classify(error: &RedisError) -> ErrorClass {
         ErrorKind::Io => return ErrorClass::Reconnect,
         ErrorKind::AuthenticationFailed => return ErrorClass::Credentials,
         ErrorKind::InvalidClientConfig => return ErrorClass::Refused,
+        ErrorKind::Parse if error.to_string().contains(TOO_LARGE) => return ErrorClass::TooLarge,
         ErrorKind::Parse => return ErrorClass::Reconnect,
         _ => {}
     }

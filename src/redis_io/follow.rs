@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::connection::Link;
 use super::errors::RedisIoError;
 use super::group::RawEntry;
+use super::resp::REPLY_BYTES_MAX;
 use super::values;
 use crate::domain::entry_id::EntryId;
 
@@ -51,5 +52,5 @@ pub fn read_after(
         .arg("STREAMS")
         .arg(stream)
         .arg(after.to_string());
-    link.read_entries("XREAD", stream, &command, block)
+    link.read_entries("XREAD", stream, &command, block, REPLY_BYTES_MAX)
 }

@@ -8,12 +8,14 @@ use super::connection::Link;
 use super::errors::RedisIoError;
 use super::keys::Keys;
 use super::lease::Membership;
+use super::resp;
 use super::scripts;
 use super::seek;
 use super::values;
 use crate::config::settings::AdoptPending;
 use crate::domain::entry_id::EntryId;
 use crate::domain::fields::Fields;
+use crate::domain::lot::LOT_BYTES;
 
 /// Idle time that says "handed over, take it now": one year. `XCLAIM` silently turns an idle time before 1970 into 0, so it cannot be
 /// much longer; no living consumer lets an entry idle this long.
@@ -21,6 +23,17 @@ pub const HANDED_OVER: Duration = Duration::from_hours(365 * 24);
 
 /// From this idle time up to [`HANDED_OVER`]: handed over, not due yet. The difference is the longest wait that can be handed over.
 pub const HANDED_OVER_WAITING: Duration = Duration::from_hours(364 * 24);
+
+/// Entries behind the start of a group that was created are counted so far, for the log; all of them when it starts at the beginning.
+const WAITING_COUNTED_MAX: u64 = 1_000;
+
+/// Counting stops after so many bytes of entries, for streams of large ones.
+const WAITING_BYTES_MAX: usize = LOT_BYTES;
+
+/// Largest reply to a read of more than one entry, bytes: 128 entries of the default `EVENT_MAX_BYTES`. A larger one is dropped as it
+/// comes; its entries are pending under our name then, and taken up again in lots of [`LOT_BYTES`]. One entry alone may be as large as
+/// Redis lets it be.
+pub const READ_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// An entry as it came from Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +96,10 @@ pub enum Repair {
         why: RepairStart,
         /// The id it begins after.
         start: String,
-        /// Entries that will now be handled; 1001 means more than a thousand when the start is not `0`.
+        /// Entries that will now be handled, as far as they were counted.
         waiting: u64,
+        /// There may be more.
+        more: bool,
     },
 }
 
@@ -118,6 +133,8 @@ pub fn repair(
             keys.group.as_bytes(),
             remembered.unwrap_or_default().as_bytes(),
             start.as_bytes(),
+            WAITING_COUNTED_MAX.to_string().as_bytes(),
+            WAITING_BYTES_MAX.to_string().as_bytes(),
         ],
     );
     let answer = match answer {
@@ -131,23 +148,27 @@ pub fn repair(
     let mut parts = values::array(answer).unwrap_or_default().into_iter();
     let mut next_text = || parts.next().and_then(values::text);
     let (state, why, start) = (next_text(), next_text(), next_text().unwrap_or_default());
-    let waiting = parts.next().as_ref().and_then(values::number).unwrap_or(0);
+    let mut next_number = || parts.next().as_ref().and_then(values::number).unwrap_or(0);
+    let (waiting, more) = (next_number(), next_number() == 1);
     match (state.as_deref(), why.as_deref()) {
         (Some("present"), _) => Ok(Repair::Present),
         (Some("created"), Some("new_stream")) => Ok(Repair::Created {
             why: RepairStart::NewStream,
             start,
             waiting,
+            more,
         }),
         (Some("created"), Some("cursor")) => Ok(Repair::Created {
             why: RepairStart::Cursor,
             start,
             waiting,
+            more,
         }),
         (Some("created"), _) => Ok(Repair::Created {
             why: RepairStart::NoCursor,
             start,
             waiting,
+            more,
         }),
         _ => Err(RedisIoError::unexpected("repair", &keys.stream)),
     }
@@ -177,10 +198,15 @@ pub fn read_new(
         .arg("STREAMS")
         .arg(&keys.stream)
         .arg(">");
-    link.read_entries("XREADGROUP", &keys.stream, &command, block)
+    let bytes_max = if count > 1 {
+        READ_BYTES_MAX
+    } else {
+        resp::REPLY_BYTES_MAX
+    };
+    link.read_entries("XREADGROUP", &keys.stream, &command, block, bytes_max)
 }
 
-/// One pass of taking over, at most `budget` entries, beginning at `from` (`-` for the lowest). With `expiry`, consumers of other
+/// One pass of taking over, at most `budget` entries and no more once they have [`LOT_BYTES`], beginning at `from` (`-` for the lowest). With `expiry`, consumers of other
 /// software that idled so long and have nothing pending are removed. `adopt` says what becomes of entries from before weir's time.
 ///
 /// # Errors
@@ -223,6 +249,7 @@ pub fn reclaim(
             AdoptPending::Leave => "leave",
         }
         .to_owned(),
+        LOT_BYTES.to_string(),
     ];
     arguments.extend(held.iter().map(ToString::to_string));
     let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();

@@ -7,16 +7,20 @@ use crate::domain::fields::Fields;
 
 use super::group::RawEntry;
 
-/// Largest reply, bytes. A string of Redis has half of it at most (`proto-max-bulk-len`); a read of 128 entries that is larger has
-/// entries of eight megabytes, which weir does not call events.
+/// Largest reply, bytes. A string of Redis has half of it at most (`proto-max-bulk-len`).
 pub(super) const REPLY_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// Longest line of a length or number: a sign and the digits of 64 bits.
 const NUMBER_BYTES_MAX: usize = 20;
 
-/// Bytes that are no reply, or a longer one than [`REPLY_BYTES_MAX`].
+/// Why bytes are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotAReply;
+pub(super) enum Refused {
+    /// They are no reply.
+    NotAReply,
+    /// They begin a longer reply than is taken.
+    TooLong,
+}
 
 /// What stands somewhere in a reply. Offsets count from the reply's first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +46,8 @@ enum Part {
 pub(super) struct Scan {
     /// What is scanned already.
     at: usize,
+    /// The longest reply that is taken, bytes.
+    most: usize,
     /// Parts that must follow.
     wanted: usize,
     parts: Vec<Part>,
@@ -51,6 +57,7 @@ impl Default for Scan {
     fn default() -> Self {
         Self {
             at: 0,
+            most: REPLY_BYTES_MAX,
             wanted: 1,
             parts: Vec::new(),
         }
@@ -58,9 +65,10 @@ impl Default for Scan {
 }
 
 impl Scan {
-    /// Forgets the reply and begins anew; keeps its memory.
-    pub(super) fn reset(&mut self) {
+    /// Forgets the reply and begins anew, with one of at most so many bytes; keeps its memory.
+    pub(super) fn reset(&mut self, most: usize) {
         self.at = 0;
+        self.most = most.min(REPLY_BYTES_MAX);
         self.wanted = 1;
         self.parts.clear();
     }
@@ -74,16 +82,16 @@ impl Scan {
     /// next time.
     ///
     /// # Errors
-    /// When it is none, whatever follows.
-    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, NotAReply> {
+    /// When it is none or too long, whatever follows.
+    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refused> {
         while self.wanted > 0 {
-            let Some((part, then)) = next(bytes, self.at)? else {
+            let Some((part, then)) = next(bytes, self.at, self.most)? else {
                 return Ok(None);
             };
             if let Part::Array(count) = part {
                 // Each part has three bytes at least.
-                if count > REPLY_BYTES_MAX / 3 {
-                    return Err(NotAReply);
+                if count > self.most / 3 {
+                    return Err(Refused::TooLong);
                 }
                 self.wanted += count;
             }
@@ -170,7 +178,7 @@ impl Parts<'_> {
 }
 
 /// The part at `at` and where the next begins; nothing when it is not all there.
-fn next(bytes: &[u8], at: usize) -> Result<Option<(Part, usize)>, NotAReply> {
+fn next(bytes: &[u8], at: usize, most: usize) -> Result<Option<(Part, usize)>, Refused> {
     let Some(kind) = bytes.get(at) else {
         return Ok(None);
     };
@@ -179,56 +187,57 @@ fn next(bytes: &[u8], at: usize) -> Result<Option<(Part, usize)>, NotAReply> {
         b'+' | b'-' | b':' => {
             let line = &bytes[at + 1..];
             let Some(length) = line.iter().position(|byte| *byte == b'\r') else {
-                return within_bounds(bytes.len(), None);
+                return within_bounds(bytes.len(), most);
             };
             let part = if *kind == b'-' {
                 Part::Error
             } else {
                 Part::Line
             };
-            return line_end(bytes, at + 1 + length).map(|end| end.map(|end| (part, end)));
+            return line_end(bytes, at + 1 + length, most).map(|end| end.map(|end| (part, end)));
         }
-        _ => return Err(NotAReply),
+        _ => return Err(Refused::NotAReply),
     }
-    let Some((number, start)) = length(bytes, at + 1)? else {
+    let Some((number, start)) = length(bytes, at + 1, most)? else {
         return Ok(None);
     };
     match (kind, number) {
         (_, None) => Ok(Some((Part::Nothing, start))),
         (b'*', Some(count)) => Ok(Some((Part::Array(count), start))),
         (_, Some(length)) => {
-            let end = start.checked_add(length).ok_or(NotAReply)?;
-            if end > REPLY_BYTES_MAX {
-                return Err(NotAReply);
+            let end = start.checked_add(length).ok_or(Refused::TooLong)?;
+            if end > most {
+                return Err(Refused::TooLong);
             }
             let head = at;
             let part = Part::Text { head, start, end };
-            line_end(bytes, end).map(|end| end.map(|end| (part, end)))
+            line_end(bytes, end, most).map(|end| end.map(|end| (part, end)))
         }
     }
 }
 
-fn within_bounds<T>(length: usize, value: T) -> Result<T, NotAReply> {
-    if length > REPLY_BYTES_MAX {
-        Err(NotAReply)
+/// More is waited for, unless what is there is too much already.
+fn within_bounds<T>(length: usize, most: usize) -> Result<Option<T>, Refused> {
+    if length > most {
+        Err(Refused::TooLong)
     } else {
-        Ok(value)
+        Ok(None)
     }
 }
 
 /// What follows the end of the line at `at`, if it is there.
-fn line_end(bytes: &[u8], at: usize) -> Result<Option<usize>, NotAReply> {
+fn line_end(bytes: &[u8], at: usize, most: usize) -> Result<Option<usize>, Refused> {
     match bytes.get(at..at + 2) {
         Some(b"\r\n") => Ok(Some(at + 2)),
-        Some(_) => Err(NotAReply),
-        None if bytes.get(at).is_none_or(|byte| *byte == b'\r') => within_bounds(bytes.len(), None),
-        None => Err(NotAReply),
+        Some(_) => Err(Refused::NotAReply),
+        None if bytes.get(at).is_none_or(|byte| *byte == b'\r') => within_bounds(bytes.len(), most),
+        None => Err(Refused::NotAReply),
     }
 }
 
 /// The length at `at`, `None` for -1, and what follows its line; nothing when the line is not all there. As Redis writes it: no plus, no
 /// leading zeros.
-fn length(bytes: &[u8], at: usize) -> Result<Option<(Option<usize>, usize)>, NotAReply> {
+fn length(bytes: &[u8], at: usize, most: usize) -> Result<Option<(Option<usize>, usize)>, Refused> {
     let line = &bytes[at..];
     let mut number = 0_usize;
     for (place, byte) in line.iter().enumerate() {
@@ -238,21 +247,21 @@ fn length(bytes: &[u8], at: usize) -> Result<Option<(Option<usize>, usize)>, Not
                     .checked_mul(10)
                     .and_then(|number| number.checked_add(usize::from(byte - b'0')))
                     .filter(|_| place < NUMBER_BYTES_MAX)
-                    .ok_or(NotAReply)?;
+                    .ok_or(Refused::NotAReply)?;
             }
             b'\r' if place > 0 => {
-                let end = line_end(bytes, at + place)?;
+                let end = line_end(bytes, at + place, most)?;
                 return Ok(end.map(|end| (Some(number), end)));
             }
             b'-' if place == 0 => {
                 return match line.get(1..4) {
                     Some(b"1\r\n") => Ok(Some((None, at + 4))),
-                    Some(_) => Err(NotAReply),
+                    Some(_) => Err(Refused::NotAReply),
                     None if b"1\r\n".starts_with(&line[1..]) => Ok(None),
-                    None => Err(NotAReply),
+                    None => Err(Refused::NotAReply),
                 };
             }
-            _ => return Err(NotAReply),
+            _ => return Err(Refused::NotAReply),
         }
     }
     Ok(None)

@@ -267,6 +267,7 @@ impl Right<'_> {
                 ErrorClass::Wait | ErrorClass::Failover => Ok(Standing::Unknown(error)),
                 ErrorClass::Reconnect
                 | ErrorClass::Timeout
+                | ErrorClass::TooLarge
                 | ErrorClass::Credentials
                 | ErrorClass::LocalFile => Err(error),
             },

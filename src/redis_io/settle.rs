@@ -17,6 +17,7 @@ use crate::domain::disposition::DeadLetterReason;
 use crate::domain::entry_id::EntryId;
 use crate::domain::event::Field;
 use crate::domain::lanes::Released;
+use crate::domain::lot::LOT_BYTES;
 
 /// Most ids in one XACK or one script: Redis works on nothing else meanwhile (500 take well under a millisecond).
 pub const IDS_MAX: usize = 500;
@@ -250,9 +251,12 @@ pub struct FetchAnswer {
     pub not_ours: Vec<EntryId>,
     /// Gone from the stream.
     pub trimmed: Vec<EntryId>,
+    /// So many of the last ids were not looked at, because the others had enough bytes.
+    pub left: usize,
 }
 
-/// Reads entries we own once more, and changes nothing. At most [`FETCH_MAX`] ids.
+/// Reads entries we own once more, and changes nothing. At most [`FETCH_MAX`] ids, and no more once they have [`LOT_BYTES`]; the first is
+/// always looked at.
 ///
 /// # Errors
 /// As [`renew`].
@@ -263,7 +267,10 @@ pub fn fetch(
     ids: &[EntryId],
 ) -> Result<Option<FetchAnswer>, RedisIoError> {
     let operation = "fetch";
-    let arguments: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let bytes_max = LOT_BYTES.to_string();
+    let arguments: Vec<String> = std::iter::once(bytes_max)
+        .chain(ids.iter().map(ToString::to_string))
+        .collect();
     let Some(answers) = fenced_values(
         link,
         keys,
@@ -280,6 +287,7 @@ pub fn fetch(
     for (id, answer) in ids.iter().zip(answers) {
         match answer {
             Value::Int(3) => out.trimmed.push(*id),
+            Value::Int(4) => out.left += 1,
             Value::Int(_) => out.not_ours.push(*id),
             other => {
                 let entry = values::entry(other);

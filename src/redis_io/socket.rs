@@ -17,7 +17,7 @@ use socket2::{SockRef, TcpKeepalive};
 use zeroize::Zeroizing;
 
 use super::group::RawEntry;
-use super::resp::{NotAReply, Scan};
+use super::resp::{REPLY_BYTES_MAX, Refused, Scan};
 use crate::config::settings::{RedisAddress, RedisSettings};
 
 /// First size of the buffer, bytes; what a reply needs beyond it is added by doubling.
@@ -29,6 +29,9 @@ const BUFFER_BYTES_KEPT: usize = 1024 * 1024;
 
 /// The same for the notes about its parts, in parts.
 const PARTS_KEPT: usize = 16 * 1024;
+
+/// What is said of a reply that is longer than was allowed.
+pub(super) const TOO_LARGE: &str = "the reply is too large: less is asked for from now on";
 
 /// TLS with what the settings name, read by the caller.
 pub(super) struct Tls {
@@ -129,18 +132,21 @@ impl Socket {
 
     /// The next reply, as the crate reads it.
     pub(super) fn receive(&mut self) -> RedisResult<Value> {
-        let length = self.wait_for_reply()?;
+        let length = self.wait_for_reply(REPLY_BYTES_MAX)?;
         let value = redis::parse_redis_value(&self.buffer[self.begin..self.begin + length]);
         self.take(length);
         value
     }
 
-    /// The next reply, as entries; nothing when it has another shape.
+    /// The next reply, of at most so many bytes, as entries; nothing when it has another shape.
     ///
     /// # Errors
     /// Redis' own too.
-    pub(super) fn receive_entries(&mut self) -> RedisResult<Option<Vec<RawEntry>>> {
-        let length = self.wait_for_reply()?;
+    pub(super) fn receive_entries(
+        &mut self,
+        bytes_max: usize,
+    ) -> RedisResult<Option<Vec<RawEntry>>> {
+        let length = self.wait_for_reply(bytes_max)?;
         let reply = &self.buffer[self.begin..self.begin + length];
         let entries = if self.scan.is_error() {
             redis::parse_redis_value(reply)
@@ -153,13 +159,15 @@ impl Socket {
         entries
     }
 
-    fn wait_for_reply(&mut self) -> RedisResult<usize> {
-        self.scan.reset();
+    fn wait_for_reply(&mut self, bytes_max: usize) -> RedisResult<usize> {
+        self.scan.reset(bytes_max);
         loop {
             let found = self.scan.end(&self.buffer[self.begin..self.end]);
-            match found
-                .map_err(|NotAReply| (ErrorKind::Parse, "the server sent what is no reply"))?
-            {
+            let found = found.map_err(|refused| match refused {
+                Refused::NotAReply => (ErrorKind::Parse, "the server sent what is no reply"),
+                Refused::TooLong => (ErrorKind::Parse, TOO_LARGE),
+            });
+            match found? {
                 Some(length) => return Ok(length),
                 None => self.read_more()?,
             }
@@ -173,7 +181,7 @@ impl Socket {
                 self.end -= self.begin;
                 self.begin = 0;
             } else {
-                // Bounded: a reply longer than `resp::REPLY_BYTES_MAX` is none.
+                // Bounded: a reply that is longer than was said is refused.
                 self.buffer.resize(self.buffer.len() * 2, 0);
             }
         }

@@ -128,14 +128,17 @@ impl Transport {
         }
     }
 
-    /// The next reply, as the entries of one stream; nothing when it has another shape.
-    pub(super) fn receive_entries(&mut self) -> RedisResult<Option<Vec<RawEntry>>> {
+    /// The next reply, as the entries of one stream; nothing when it has another shape. The bound is kept by our own socket alone.
+    pub(super) fn receive_entries(
+        &mut self,
+        bytes_max: usize,
+    ) -> RedisResult<Option<Vec<RawEntry>>> {
         match self {
             Self::Crate(connection) => connection
                 .recv_response()
                 .and_then(Value::extract_error)
                 .map(values::entries_of_one_stream),
-            Self::Own(socket) => socket.receive_entries(),
+            Self::Own(socket) => socket.receive_entries(bytes_max),
         }
     }
 }

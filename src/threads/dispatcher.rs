@@ -328,6 +328,7 @@ impl Dispatcher {
                 }
                 self.lanes.admit(now, arrivals);
             }
+            FromReader::PermitsReturned(count) => self.lanes.permits_returned(count),
             FromReader::AskHeld(answer) => {
                 let _ = answer.try_send(self.lanes.held_ids());
             }

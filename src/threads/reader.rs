@@ -22,6 +22,7 @@ use crate::domain::entry_id::EntryId;
 use crate::domain::event::{Body, Event};
 use crate::domain::health::{Activity, Loop, Reason};
 use crate::domain::lanes::{Arrival, LaneKey, Origin};
+use crate::domain::lot::Lot;
 use crate::domain::wire;
 use crate::redis_io::connection::Link;
 use crate::redis_io::errors::{ErrorClass, RedisIoError};
@@ -40,8 +41,7 @@ const CONTEXT: &str = "reader";
 /// Longest blocking read (design): the connection proves itself once a second, and a stop that cannot wake it takes no longer.
 pub const BLOCK: Duration = Duration::from_secs(1);
 
-/// Most entries of one read. Nobody knows how large they are before they are here, so this bounds what one read can bring beyond
-/// `MAX_IN_FLIGHT_BYTES`; above a hundred a reply gains little (measured on the bare loop: 552,000 a second at 100, 658,000 at 500).
+/// Most entries of one read, and fewer where they are large ([`Lot`]); above a hundred a reply gains little (measured on the bare loop: 552,000 a second at 100, 658,000 at 500).
 pub const READ_COUNT_MAX: usize = 128;
 
 /// Abandoned entries are looked for this often (design).
@@ -71,6 +71,8 @@ pub enum FromReader {
         /// The entries, in the order they came.
         arrivals: Vec<Arrival<Body>>,
     },
+    /// So many permits it does not use: entries are larger than they were when these were granted.
+    PermitsReturned(usize),
     /// Which ids are held? Answered at once.
     AskHeld(Sender<Vec<EntryId>>),
     /// The stream is a new one: old ids mean nothing in it.
@@ -105,6 +107,8 @@ struct Reader {
     link: Link,
     /// Entries that may still be read.
     allowance: usize,
+    /// How many entries one read asks for.
+    lot: Lot,
     /// The connection and membership for which our own pending entries have been taken up.
     own_taken_up: Option<(u64, u64)>,
     own_from: String,
@@ -133,6 +137,7 @@ pub fn run(parts: ReaderParts) -> Result<(), ThreadError> {
         parts,
         link,
         allowance: 0,
+        lot: Lot::new(READ_COUNT_MAX),
         own_taken_up: None,
         own_from: LOWEST.to_owned(),
         others_from: LOWEST.to_owned(),
@@ -217,7 +222,7 @@ impl Reader {
             return Ok(());
         }
         let sent_at = clock::now();
-        let count = self.allowance.min(READ_COUNT_MAX);
+        let count = self.allowance.min(self.lot.count());
         let entries = group::read_new(&mut self.link, &self.parts.keys, membership, count, BLOCK)?;
         let at_end = entries.len() < count;
         let arrivals = entries
@@ -351,11 +356,20 @@ impl Reader {
             return Ok(());
         }
         self.look_for_move_before(&arrivals)?;
+        let bytes = arrivals.iter().map(|arrival| arrival.bytes).sum();
+        self.lot.came(arrivals.len(), bytes);
         self.allowance = self.allowance.saturating_sub(arrivals.len());
-        Ok(self.send(FromReader::Batch {
+        self.send(FromReader::Batch {
             generation: membership.generation,
             arrivals,
-        })?)
+        })?;
+        if self.lot.is_small() {
+            // Who grants them counts bytes too, and knows these entries now: all the others might be as large.
+            self.allowance += self.parts.permits.try_iter().sum::<usize>();
+            let left = std::mem::take(&mut self.allowance);
+            self.send(FromReader::PermitsReturned(left))?;
+        }
+        Ok(())
     }
 
     fn arrival(
@@ -403,6 +417,7 @@ impl Reader {
     /// After a failure: repair what can be repaired, else wait. Redis being away is the monitor's line in the log, not ours.
     fn recover(&mut self, error: &RedisIoError) -> Result<(), ThreadError> {
         if error.class != ErrorClass::Repair {
+            self.lot.failed();
             self.pause(error);
             return Ok(());
         }

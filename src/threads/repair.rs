@@ -26,6 +26,7 @@ pub(super) fn repair_group(
         why,
         start,
         waiting,
+        more,
     } = group::repair(link, keys, memory.cursor().as_deref(), "0")?
     else {
         return Ok(false);
@@ -38,7 +39,8 @@ pub(super) fn repair_group(
         }
     };
     warn!(
-        target: context, group = keys.group.as_str(), stream = keys.stream.as_str(), startId = start.as_str(), waiting, what,
+        target: context, group = keys.group.as_str(), stream = keys.stream.as_str(), startId = start.as_str(), waiting, andMore = more,
+        what,
         cause:% = cause;
         "group repaired"
     );

@@ -10,7 +10,7 @@ use log::{error, info, warn};
 use super::notifier::Notifier;
 use super::shared::{ReaderLine, Reading};
 use super::signals::SignalEvent;
-use crate::config::settings::{GroupStart, RedisSettings, Settings};
+use crate::config::settings::{RedisSettings, Settings};
 use crate::domain::Millis;
 use crate::domain::supervision::Life;
 use crate::exit_status::ExitStatus;
@@ -23,9 +23,6 @@ use crate::runtime::clock;
 use crate::runtime::thread::spawn;
 
 const CONTEXT: &str = "redis-connection";
-
-/// A group that begins in the middle counts what waits only up to here.
-const WAITING_COUNTED_MAX: u64 = 1_000;
 
 /// How the attempts ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,10 +177,10 @@ fn try_once(
     if let Repair::Created {
         start: begins,
         waiting,
+        more,
         ..
     } = group::repair(link, keys, None, start.as_id())?
     {
-        let more = *start != GroupStart::Beginning && waiting > WAITING_COUNTED_MAX;
         warn!(
             target: CONTEXT, group = keys.group.as_str(), stream = keys.stream.as_str(), startId = begins.as_str(),
             entries = waiting, andMore = more;
@@ -206,6 +203,7 @@ fn beyond_help(error: &RedisIoError) -> Option<ExitStatus> {
         }
         ErrorClass::Reconnect
         | ErrorClass::Timeout
+        | ErrorClass::TooLarge
         | ErrorClass::Wait
         | ErrorClass::Failover
         | ErrorClass::Repair => None,

@@ -31,6 +31,7 @@ mod foreign;
 mod gate;
 mod health;
 mod hostile;
+mod large;
 mod layers;
 mod link;
 mod logs;

@@ -50,8 +50,14 @@ fn parts(redis: &TestRedis) -> (SettlerParts, Sender<Order<Body>>, Receiver<From
 
 /// So many entries, pending for us.
 fn pending(redis: &TestRedis, count: usize) -> Vec<EntryId> {
-    let add = "local ids = {} for i = 1, ARGV[1] do ids[i] = redis.call('XADD', KEYS[1], '*', 'event', 'e', 'aggregateId', 'a') end return ids";
-    let ids: Vec<String> = redis.run(&["EVAL", add, "1", STREAM, &count.to_string()]);
+    pending_with(redis, count, 1)
+}
+
+/// The same, with one field of so many bytes.
+fn pending_with(redis: &TestRedis, count: usize, bytes: usize) -> Vec<EntryId> {
+    let add = "local ids, more = {}, string.rep('x', ARGV[2]) for i = 1, ARGV[1] do ids[i] = redis.call('XADD', KEYS[1], '*', 'event', 'e', 'aggregateId', 'a', 'more', more) end return ids";
+    let (count, bytes) = (count.to_string(), bytes.to_string());
+    let ids: Vec<String> = redis.run(&["EVAL", add, "1", STREAM, &count, &bytes]);
     redis.run::<()>(&["XGROUP", "CREATE", STREAM, GROUP, "0"]);
     let words = ["XREADGROUP", "GROUP", GROUP, NAME, "STREAMS", STREAM, ">"];
     redis.run::<redis::Value>(&words);
@@ -84,6 +90,25 @@ fn told_of(redis: &TestRedis, scripts: usize) -> String {
     drop(orders);
     assert!(thread.join().unwrap());
     letters
+}
+
+#[test]
+fn parked_entries_that_are_too_large_for_one_lot_come_in_several() {
+    let redis = TestRedis::start();
+    let (parts, orders, told) = parts(&redis);
+    let ids = pending_with(&redis, 5, 3 * 1024 * 1024);
+    orders.send(Order::Fetch(ids.clone())).unwrap();
+    let thread = std::thread::spawn(move || settler::run(parts).is_ok());
+    let (mut fetched, mut lots) = (Vec::new(), Vec::new());
+    while fetched.len() < ids.len() {
+        if let FromSettler::Fetched(lot) = told.recv_timeout(SOON).unwrap() {
+            lots.push(lot.len());
+            fetched.extend(lot.into_iter().map(|one| one.id));
+        }
+    }
+    drop(orders);
+    assert!(thread.join().unwrap());
+    assert_eq!((lots, fetched), (vec![3, 2], ids));
 }
 
 #[test]

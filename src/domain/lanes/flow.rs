@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::Lanes;
 use crate::domain::Millis;
 
 /// Handled entries are remembered for this long, milliseconds: what was finished in it is what may be held (design).
@@ -57,6 +58,11 @@ impl Flow {
         if let Some(mean) = bytes.checked_div(count) {
             self.entry_bytes = (self.entry_bytes * 7 + mean) / 8 + 1;
         }
+    }
+
+    /// So many permits will not be used.
+    pub(super) fn returned(&mut self, count: usize) {
+        self.outstanding = self.outstanding.saturating_sub(count);
     }
 
     /// The reader began anew: permits that were out are void.
@@ -142,6 +148,18 @@ impl Flow {
     }
 }
 
+impl<T> Lanes<T> {
+    /// The reader does not use so many of its permits.
+    pub fn permits_returned(&mut self, count: usize) {
+        self.flow.returned(count);
+    }
+
+    /// The reader began anew: permits that were out are void.
+    pub fn reader_restarted(&mut self) {
+        self.flow.reader_restarted();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +190,9 @@ mod tests {
             "one is less than a quarter of eight"
         );
         assert_eq!(flow.grant(0, 6, 0, 600), 2);
+        assert_eq!(flow.grant(0, 6, 0, 600), 0);
+        flow.returned(2);
+        assert_eq!(flow.grant(0, 6, 0, 600), 2, "as if they had not been out");
         flow.reader_restarted();
         assert_eq!(
             flow.grant(0, 9, 9, 900),

@@ -415,11 +415,6 @@ impl<T> Lanes<T> {
             .grant(now, held, self.held_back + beyond, self.bytes)
     }
 
-    /// The reader began anew: permits that were out are void.
-    pub fn reader_restarted(&mut self) {
-        self.flow.reader_restarted();
-    }
-
     /// Ends the handing out. What has not begun is released in lane order, at once, or when the run of its lane ends: before
     /// that another replica would overtake it. What runs is settled when it ends.
     pub fn drain(&mut self, now: Millis) {

@@ -95,15 +95,13 @@ fn replies_of_another_shape_are_no_entries() {
     let mut scan = Scan::default();
     assert_eq!(scan.end(b"-ERR no\r\n+OK\r\n"), Ok(Some(9)));
     assert!(scan.is_error());
-    scan.reset();
+    scan.reset(5);
     assert_eq!(scan.end(b"+OK\r\n"), Ok(Some(5)));
     assert!(!scan.is_error());
 }
 
 #[test]
 fn what_is_no_reply_is_refused_as_soon_as_that_shows() {
-    let too_long = format!("${}\r\n", REPLY_BYTES_MAX + 1);
-    let too_many = format!("*{}\r\n", REPLY_BYTES_MAX / 3 + 1);
     for bytes in [
         &b"HTTP/1.1 400"[..],
         b"\r\n",
@@ -120,19 +118,44 @@ fn what_is_no_reply_is_refused_as_soon_as_that_shows() {
         b"$99999999999999999999",
         b"+OK\rx",
         b"*1\r\n*2\r\n!",
-        too_long.as_bytes(),
-        too_many.as_bytes(),
     ] {
         let mut scan = Scan::default();
         assert_eq!(
             scan.end(bytes),
-            Err(NotAReply),
+            Err(Refused::NotAReply),
             "{}",
             String::from_utf8_lossy(bytes)
         );
     }
-    let longest = format!("${}\r\n", REPLY_BYTES_MAX - 16);
-    assert_eq!(Scan::default().end(longest.as_bytes()), Ok(None));
+}
+
+#[test]
+fn what_is_too_long_is_refused_by_its_head() {
+    for (most, taken) in [
+        (100, 100),
+        (REPLY_BYTES_MAX, REPLY_BYTES_MAX),
+        (usize::MAX, REPLY_BYTES_MAX),
+    ] {
+        let scanned = |head: String| {
+            let mut scan = Scan::default();
+            scan.reset(most);
+            scan.end(head.as_bytes())
+        };
+        let head = format!("${taken}\r\n").len();
+        assert_eq!(scanned(format!("${}\r\n", taken - head)), Ok(None));
+        assert_eq!(scanned(format!("*{}\r\n", taken / 3)), Ok(None));
+        for too_long in [format!("${taken}\r\n"), format!("*{}\r\n", taken / 3 + 1)] {
+            assert_eq!(scanned(too_long), Err(Refused::TooLong), "{most}");
+        }
+    }
+    let mut scan = Scan::default();
+    scan.reset(100);
+    let text = format!("*3\r\n$40\r\n{0}\r\n$40\r\n{0}\r\n", "x".repeat(40));
+    assert_eq!(scan.end(text.as_bytes()), Ok(None));
+    assert_eq!(
+        scan.end((text + "$9\r\n").as_bytes()),
+        Err(Refused::TooLong)
+    );
 }
 
 fn any_reply() -> impl Strategy<Value = Vec<u8>> {

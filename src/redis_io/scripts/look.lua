@@ -1,7 +1,6 @@
 -- Looks at stream and group at one moment, and changes nothing. KEYS[1] stream; ARGV[1] group, ARGV[2] most unread entries to count,
 -- ARGV[3] bytes of entries after which counting stops.
 -- Answers false without the group, else the facts in the order of inspect.rs; ids and counts that Redis does not tell are ''.
-local PAGE = 100
 local function facts(list)
   local out = {}
   for i = 1, #list, 2 do
@@ -30,23 +29,8 @@ if first ~= '' and id_less(delivered, first) then
   -- Nothing that was delivered is left: the length tells, and nothing need be read.
   unread, counted, whole = first, stream.length, 1
 elseif first ~= '' and id_less(delivered, stream['last-generated-id']) then
-  local limit, bytes_max = tonumber(ARGV[2]), tonumber(ARGV[3])
-  local from, bytes, more = delivered, 0, true
-  while more and counted < limit and bytes < bytes_max do
-    local ask = math.min(PAGE, limit - counted)
-    local page = redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', ask)
-    more = #page == ask
-    if unread == '' and page[1] then
-      unread = page[1][1]
-    end
-    for _, entry in ipairs(page) do
-      from = entry[1]
-      for _, text in ipairs(entry[2]) do
-        bytes = bytes + #text
-      end
-    end
-    counted = counted + #page
-  end
+  local _, more
+  counted, unread, _, more = count_entries(KEYS[1], delivered, '+', tonumber(ARGV[2]), tonumber(ARGV[3]))
   if not more then
     whole = 1
   end

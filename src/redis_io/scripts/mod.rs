@@ -28,7 +28,7 @@ script!(FETCH, "fetch", "fence.lua", "fetch.lua");
 script!(RELEASE, "release", "fence.lua", "release.lua");
 script!(DEAD_LETTER, "dead letter", "fence.lua", "dead_letter.lua");
 script!(RECLAIM, "reclaim", "fence.lua", "ids.lua", "reclaim.lua");
-script!(REPAIR, "repair", "ids.lua", "repair.lua");
+script!(REPAIR, "repair", "ids.lua", "pages.lua", "repair.lua");
 script!(
     CURSOR,
     "cursor",
@@ -43,8 +43,13 @@ script!(
     "cursor_value.lua",
     "move_group.lua"
 );
-script!(COUNT_RANGE, "count of entries", "count_range.lua");
-script!(LOOK, "look", "ids.lua", "look.lua");
+script!(
+    COUNT_RANGE,
+    "count of entries",
+    "pages.lua",
+    "count_range.lua"
+);
+script!(LOOK, "look", "ids.lua", "pages.lua", "look.lua");
 script!(TRIM, "trim", "ids.lua", "trim.lua");
 script!(PUBLISH, "publish", "publish.lua");
 script!(TICK, "tick", "tick.lua");

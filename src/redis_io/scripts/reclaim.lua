@@ -2,8 +2,8 @@
 -- KEYS[3] registry, KEYS[4] the last move's note; ARGV[4] most entries to take, ARGV[5] idle time in ms that tells an abandoned entry, ARGV[6] mode: all | own,
 -- ARGV[7] id to begin at, ARGV[8] idle time that says handed over, ARGV[9] above it: handed over, not due yet,
 -- ARGV[10] lease prefix, ARGV[11] idle time after which other software's consumers go, 0 never, ARGV[12] what becomes of
--- entries that were pending before weir first joined the group: handle | dead-letter | leave; from 13: ids we hold. The registry's member
--- @before is the highest of their ids.
+-- entries that were pending before weir first joined the group: handle | dead-letter | leave; ARGV[13] bytes of entries after which none
+-- is taken any more; from 14: ids we hold. The registry's member @before is the highest of their ids.
 -- Answers { next id or '', taken, ids lost to trimming, consumers removed, the note or '' }; taken: { entry, owner, idle, count, owner is
 -- weir's, belongs into the dead-letter stream }.
 if not holds_lease() then
@@ -15,8 +15,9 @@ local budget, abandoned, own = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == 
 local handed_over, waiting = tonumber(ARGV[8]), tonumber(ARGV[9])
 local before = redis.call('HGET', KEYS[3], '@before') or ''
 local leave, bury = ARGV[12] == 'leave', ARGV[12] == 'dead-letter'
+local bytes, bytes_max = 0, tonumber(ARGV[13])
 local held = {}
-for i = 13, #ARGV do
+for i = 14, #ARGV do
   held[ARGV[i]] = true
 end
 local ours = {}
@@ -57,6 +58,9 @@ local function take(id, owner, idle, count)
   local claimed = redis.call('XCLAIM', stream, group, me, 0, id, 'RETRYCOUNT', count)
   local entry = claimed[1]
   if entry and entry[2] then
+    for _, text in ipairs(entry[2]) do
+      bytes = bytes + #text
+    end
     taken[#taken + 1] = { entry, owner, idle, count, ours[owner] and 1 or 0, bury and is_from_before(id) and 1 or 0 }
   else
     redis.call('XACK', stream, group, id)
@@ -75,7 +79,7 @@ local function walk(begin, owner_is_dead, min_idle, consumer)
     end
     for _, row in ipairs(page) do
       local id, owner, idle, count = row[1], row[2], row[3], row[4]
-      if #taken + #lost >= budget then
+      if #taken + #lost >= budget or bytes >= bytes_max then
         return id
       end
       if wanted(id, owner, idle, owner_is_dead) then

@@ -1,11 +1,11 @@
 -- Makes sure that the group exists, so that the lowest unsettled entry is delivered again. The same on every replica.
--- KEYS[1] stream, KEYS[2] cursor; ARGV[1] group, ARGV[2] the cursor we remember or '', ARGV[3] start when nothing is known.
--- Answers { state, why, start, entries waiting (at most 1001) }.
+-- KEYS[1] stream, KEYS[2] cursor; ARGV[1] group, ARGV[2] the cursor we remember or '', ARGV[3] start when nothing is known, ARGV[4] most
+-- entries to count, ARGV[5] bytes of entries after which counting stops. Answers { state, why, start, entries waiting, 1 when there may be more }.
 local exists = redis.call('EXISTS', KEYS[1]) == 1
 if exists then
   for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     if group[2] == ARGV[1] then
-      return { 'present', '', '', 0 }
+      return { 'present', '', '', 0, 0 }
     end
   end
 end
@@ -37,10 +37,11 @@ if cursor ~= '' then
   end
 end
 redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], start, 'MKSTREAM')
-local waiting = 0
+local waiting, more = 0, false
 if start == '0' or start == '0-0' then
   waiting = redis.call('XLEN', KEYS[1])
 elseif start ~= '$' then
-  waiting = #redis.call('XRANGE', KEYS[1], '(' .. start, '+', 'COUNT', 1001)
+  local _
+  waiting, _, _, more = count_entries(KEYS[1], start, '+', tonumber(ARGV[4]), tonumber(ARGV[5]))
 end
-return { 'created', why, start, waiting }
+return { 'created', why, start, waiting, more and 1 or 0 }

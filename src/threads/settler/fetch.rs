@@ -25,8 +25,9 @@ impl Settler {
                 entries,
                 not_ours,
                 trimmed,
+                left,
             } = answer.ok_or(Halt::NameLost)?;
-            self.todo.fetches.drain(..chunk);
+            self.todo.fetches.drain(..chunk.saturating_sub(left).max(1));
             // Before the others: what stays parked keeps back what stands behind it.
             self.tell_lost(not_ours, trimmed)?;
             let length_max = self.parts.settings.delivery.event_max_bytes;
