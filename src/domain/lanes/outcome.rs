@@ -18,7 +18,13 @@ pub const RETRY_WAIT_MAX: Millis = 23 * 60 * 60 * 1_000;
 impl<T> Lanes<T> {
     /// Takes in what became of a job. `random` spreads the retries.
     pub fn finish(&mut self, now: Millis, report: JobReport<T>, random: u64) {
-        if let Some(call_us) = report.elapsed_us.checked_div(u64::from(report.calls)) {
+        // In a job of several an entry that is not handled takes its time too: a service that handles none must not get them one by one.
+        let skipped = report.runs.iter().map(|run| run.unhandled.len() as u64);
+        let skipped = if self.limits.batch { skipped.sum() } else { 0 };
+        if let Some(call_us) = report
+            .elapsed_us
+            .checked_div(u64::from(report.calls) + skipped)
+        {
             self.mean_call_us = Some(
                 self.mean_call_us
                     .map_or(call_us, |mean| (mean * 7 + call_us) / 8),

@@ -128,6 +128,33 @@ fn a_job_is_as_long_as_the_mean_of_recent_calls_allows() {
 }
 
 #[test]
+fn entries_that_are_not_handled_make_jobs_longer_where_a_job_may_have_several() {
+    // Ten not handled, and as many calls, in a millisecond.
+    for (batch, calls, expected) in [
+        (true, 0, Some(100)),
+        (true, 10, Some(50)),
+        (false, 0, None),
+        (false, 10, Some(100)),
+    ] {
+        let mut lanes: Lanes<()> = Lanes::new(LaneLimits { batch, ..limits() });
+        let run = RunReport {
+            lane: LaneKey::Stream,
+            done: OneOrMore::new(),
+            unhandled: (1..=10).map(id).collect(),
+            failed: None,
+            untouched: VecDeque::new(),
+        };
+        let report = JobReport {
+            runs: [run].into_iter().collect(),
+            calls,
+            elapsed_us: 1_000,
+        };
+        lanes.finish(NOW, report, 0);
+        assert_eq!(lanes.mean_call_us, expected, "{batch} {calls}");
+    }
+}
+
+#[test]
 fn fresh_entries_and_retries_take_turns() {
     let mut lanes = lanes();
     let retries = (1..=8).map(|ms| arrival(ms, &format!("r{ms}"), Origin::HandedOver, 1));
