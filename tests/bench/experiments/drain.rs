@@ -3,6 +3,7 @@
 use super::take_turns;
 use crate::figures::Figures;
 use crate::lab::{self, Lab};
+use crate::support::http as client;
 use crate::support::process::Process;
 use crate::support::redis_client::STREAM;
 use crate::support::test_redis::TestRedis;
@@ -39,10 +40,13 @@ fn drain(redis: &TestRedis, contestant: &str, events: usize, figures: &mut Figur
     let group = "bench";
     let mut watch = Watch::create(redis, STREAM, group, "0", 0);
     let address = format!("127.0.0.1:{}", redis.port());
-    let process: Process = match contestant {
-        BARE => lab::reference(&["drain", &address, group]),
-        LIMIT => lab::reference(&["limit", &address, group]),
-        _ => lab::weir(redis, &[]).process,
+    let (process, port): (Process, Option<u16>) = match contestant {
+        BARE => (lab::reference(&["drain", &address, group]), None),
+        LIMIT => (lab::reference(&["limit", &address, group]), None),
+        _ => {
+            let weir = lab::weir(redis, &[]);
+            (weir.process, Some(weir.port))
+        }
     };
     let mut processes = [process];
     let rate = watch.drained(&mut processes, 0);
@@ -55,6 +59,14 @@ fn drain(redis: &TestRedis, contestant: &str, events: usize, figures: &mut Figur
         "RSS draining, MiB",
         process.rss_kib() as f64 / 1_024.0,
     );
+    if let Some(port) = port {
+        // Acknowledged says nothing of handled.
+        let told = format!("weir_events_handled_total {events}");
+        lab::wait_for(&mut process, || {
+            let page = client::get(port, "/metrics").text();
+            page.lines().any(|line| line == told)
+        });
+    }
     process.kill();
     watch.forget(redis);
 }
