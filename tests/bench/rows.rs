@@ -45,6 +45,9 @@ use Target::{Always, AtLeast, AtMost, Below};
 /// weir where peers drain the same backlog.
 pub const BESIDE_PEERS: &str = "weir, of the peers' backlog";
 
+/// The same on one processor, beside what reads one entry at a time.
+pub const BESIDE_PEERS_PINNED: &str = "weir, of the peers' backlog, on one processor";
+
 /// All of them; the last ones are measured with `--peers` alone.
 pub static ROWS: &[Row] = &[
     row(
@@ -195,13 +198,13 @@ pub static ROWS: &[Row] = &[
         Always(0.5),
     ),
     row(
-        "Deno, Hono and node-redis, one entry a read",
-        [BESIDE_PEERS, "Deno and Hono, one a read"],
+        "Deno, Hono and node-redis, one entry a read, on one processor",
+        [BESIDE_PEERS_PINNED, "Deno and Hono, one a read"],
         "events/s",
         AtLeast(12.0),
     ),
     row(
-        "the same, 100 entries a read",
+        "Deno, Hono and node-redis, 100 entries a read",
         [BESIDE_PEERS, "Deno and Hono, 100 a read"],
         "events/s",
         AtLeast(1.6),

@@ -60,11 +60,11 @@ static MEMORY: Copying = Copying;
 const EVENTS_MAX: usize = 8_000;
 /// Aggregates they are spread over.
 const AGGREGATES: usize = 1_000;
-/// Entries of one read, the default of `READ_COUNT`.
+/// Entries of one read.
 const BATCH: usize = 100;
 /// Workers, the default of `WORKERS`.
 const WORKERS: usize = 4;
-/// The default of `PAYLOAD_MAX_BYTES`.
+/// The largest entry that is taken; none comes near it.
 const PAYLOAD_BYTES_MAX: usize = 262_144;
 /// Milliseconds that pass from batch to batch, about what they take.
 const BATCH_MS: u64 = 1;

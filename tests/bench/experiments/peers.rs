@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::take_turns;
 use crate::figures::Figures;
-use crate::lab::{self, Lab};
-use crate::rows::BESIDE_PEERS;
+use crate::lab::{self, Lab, Pinned};
+use crate::rows::{BESIDE_PEERS, BESIDE_PEERS_PINNED};
 use crate::support::process::Process;
 use crate::support::redis_client::STREAM;
 use crate::support::test_redis::TestRedis;
@@ -29,9 +29,12 @@ type Peer = (
     &'static [&'static str],
 );
 
+/// A round trip for each entry: which processor wakes up on which would be most of what is measured.
+const ONE_A_READ: &str = "Deno and Hono, one a read";
+
 const PEERS: &[Peer] = &[
     (
-        "Deno and Hono, one a read",
+        ONE_A_READ,
         "node_modules/.bin/deno",
         DENO,
         &["1"],
@@ -65,6 +68,8 @@ const PEERS: &[Peer] = &[
     ),
 ];
 
+const NOTHING: &[&str] = &[];
+
 const DENO: &[&str] = &[
     "run",
     "--quiet",
@@ -80,9 +85,12 @@ pub fn run(lab: &Lab, rounds: usize, figures: &mut Figures) {
     let redis = TestRedis::start();
     let events = lab.pick(EVENTS, EVENTS_SHORT);
     lab::fill(&redis, events, AGGREGATES);
-    let weir: Peer = (BESIDE_PEERS, "", &[], &[]);
-    let contestants: Vec<Peer> = std::iter::once(weir).chain(PEERS.iter().copied()).collect();
+    let weir = [BESIDE_PEERS, BESIDE_PEERS_PINNED].map(|name| (name, "", NOTHING, NOTHING));
+    let contestants: Vec<Peer> = weir.into_iter().chain(PEERS.iter().copied()).collect();
     take_turns(rounds, &contestants, |(name, program, before, after)| {
+        let _pinned = [ONE_A_READ, BESIDE_PEERS_PINNED]
+            .contains(name)
+            .then(|| Pinned::to(1));
         let mut watch = Watch::create(&redis, STREAM, GROUP, "0", 0);
         let process: Process = if program.is_empty() {
             lab::weir(&redis, &[]).process
