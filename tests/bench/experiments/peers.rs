@@ -33,12 +33,7 @@ type Peer = (
 const ONE_A_READ: &str = "Deno and Hono, one a read";
 
 const PEERS: &[Peer] = &[
-    (
-        ONE_A_READ,
-        "node_modules/.bin/deno",
-        DENO,
-        &["1"],
-    ),
+    (ONE_A_READ, "node_modules/.bin/deno", DENO, &["1"]),
     (
         "Deno and Hono, 100 a read",
         "node_modules/.bin/deno",
