@@ -169,6 +169,7 @@ fn classify(error: &RedisError) -> ErrorClass {
         ErrorKind::Io => return ErrorClass::Reconnect,
         ErrorKind::AuthenticationFailed => return ErrorClass::Credentials,
         ErrorKind::InvalidClientConfig => return ErrorClass::Refused,
+        // Our own socket's error: the crate's type has no room for more than a kind and a text.
         ErrorKind::Parse if error.to_string().contains(TOO_LARGE) => return ErrorClass::TooLarge,
         ErrorKind::Parse => return ErrorClass::Reconnect,
         _ => {}

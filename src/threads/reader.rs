@@ -41,7 +41,8 @@ const CONTEXT: &str = "reader";
 /// Longest blocking read (design): the connection proves itself once a second, and a stop that cannot wake it takes no longer.
 pub const BLOCK: Duration = Duration::from_secs(1);
 
-/// Most entries of one read, and fewer where they are large ([`Lot`]); above a hundred a reply gains little (measured on the bare loop: 552,000 a second at 100, 658,000 at 500).
+/// Most entries of one read, and fewer where they are large ([`Lot`]); above a hundred a reply gains little (measured on the bare loop:
+/// 552,000 a second at 100, 658,000 at 500).
 pub const READ_COUNT_MAX: usize = 128;
 
 /// Abandoned entries are looked for this often (design).
@@ -367,7 +368,9 @@ impl Reader {
             // Who grants them counts bytes too, and knows these entries now: all the others might be as large.
             self.allowance += self.parts.permits.try_iter().sum::<usize>();
             let left = std::mem::take(&mut self.allowance);
-            self.send(FromReader::PermitsReturned(left))?;
+            if left > 0 {
+                self.send(FromReader::PermitsReturned(left))?;
+            }
         }
         Ok(())
     }

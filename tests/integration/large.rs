@@ -1,9 +1,7 @@
 //! Entries that nobody could know to be large before they were read: they come in lots that fit, whatever was asked for.
 
-use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-use weir::config::load;
 use weir::config::settings::AdoptPending;
 use weir::domain::entry_id::EntryId;
 use weir::redis_io::connection::Link;
@@ -18,7 +16,7 @@ use crate::support::exposition::scrape;
 use crate::support::redis_client::STREAM;
 use crate::support::target::{Reply, Target};
 use crate::support::test_service::SERVICE_NAME;
-use crate::support::{TestRedis, TestService, wait_until};
+use crate::support::{TestRedis, TestService, settings, wait_until};
 
 const GROUP: &str = "large";
 const ME: &str = "me";
@@ -40,14 +38,7 @@ fn add(redis: &TestRedis, count: usize, bytes: usize) -> Vec<EntryId> {
 /// Five entries of 3 MiB that are pending for us, and what asks Redis for them.
 fn pending() -> (TestRedis, Link, Keys, Membership, Vec<EntryId>) {
     let redis = TestRedis::start();
-    let port = redis.port().to_string();
-    let variables = [
-        ("REDIS_HOST", "127.0.0.1"),
-        ("REDIS_PORT", port.as_str()),
-        ("SERVICE_NAME", GROUP),
-    ];
-    let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let settings = load(variables).unwrap().settings;
+    let settings = settings::of(&redis, GROUP, &[]);
     let link = Link::new(&settings.redis, GROUP, "test");
     let keys = Keys::new(STREAM, GROUP);
     let membership = Membership {
@@ -142,7 +133,7 @@ fn permits_for_small_entries_are_not_used_for_large_ones() {
             Reply::Late(SOON, Box::new(Reply::DONE))
         }
     });
-    let service = TestService::configure(&redis)
+    let _service = TestService::configure(&redis)
         .variable("HANDLER_URL", target.url())
         .variable("MAX_IN_FLIGHT_BYTES", "67108864")
         .start_ready();
@@ -159,7 +150,6 @@ fn permits_for_small_entries_are_not_used_for_large_ones() {
         assert!(pending() <= 128, "more is held than one read brings");
         std::thread::sleep(Duration::from_millis(20));
     }
-    drop(service);
 }
 
 #[test]

@@ -1,30 +1,20 @@
 //! Parked entries are read again from a real Redis: ours come with their fields, the others with the reason why they do not.
 
-use std::ffi::OsString;
-
-use weir::config::load;
 use weir::domain::entry_id::EntryId;
 use weir::redis_io::connection::Link;
 use weir::redis_io::keys::Keys;
 use weir::redis_io::lease::Membership;
 use weir::redis_io::settle::{self, FetchAnswer};
 
-use crate::support::TestRedis;
 use crate::support::redis_client::STREAM;
+use crate::support::{TestRedis, settings};
 
 const GROUP: &str = "parking";
 
 #[test]
 fn a_fetch_answers_for_each_id_and_changes_nothing() {
     let redis = TestRedis::start();
-    let port = redis.port().to_string();
-    let variables = [
-        ("REDIS_HOST", "127.0.0.1"),
-        ("REDIS_PORT", port.as_str()),
-        ("SERVICE_NAME", GROUP),
-    ];
-    let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let settings = load(variables).unwrap().settings;
+    let settings = settings::of(&redis, GROUP, &[]);
     let mut link = Link::new(&settings.redis, GROUP, "test");
     let keys = Keys::new(STREAM, GROUP);
     let membership = Membership {

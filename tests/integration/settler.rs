@@ -1,11 +1,9 @@
 //! The settler's order of work, seen through its channels and a real Redis.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use weir::config::load;
 use weir::domain::entry_id::EntryId;
 use weir::domain::event::Body;
 use weir::domain::lanes::Order;
@@ -16,8 +14,8 @@ use weir::runtime::post::Post;
 use weir::threads::settler::{self, FromSettler, SettlerParts};
 use weir::threads::shared::GroupMemory;
 
-use crate::support::TestRedis;
 use crate::support::redis_client::STREAM;
+use crate::support::{TestRedis, settings};
 
 const GROUP: &str = "settling";
 const NAME: &str = "me";
@@ -25,19 +23,12 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// The settler's parts and the ends that the dispatcher has.
 fn parts(redis: &TestRedis) -> (SettlerParts, Sender<Order<Body>>, Receiver<FromSettler>) {
-    let port = redis.port().to_string();
-    let variables = [
-        ("REDIS_HOST", "127.0.0.1"),
-        ("REDIS_PORT", port.as_str()),
-        ("SERVICE_NAME", GROUP),
-        // However slow the machine is, no lease is in a hurry.
-        ("CLAIM_IDLE_MS", "3600000"),
-    ];
-    let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    // However slow the machine is, no lease is in a hurry.
+    let settings = settings::of(redis, GROUP, &[("CLAIM_IDLE_MS", "3600000")]);
     let (orders_in, orders) = bounded(16);
     let (dispatcher, told) = bounded(1_000);
     let parts = SettlerParts {
-        settings: Arc::new(load(variables).unwrap().settings),
+        settings: Arc::new(settings),
         keys: Arc::new(Keys::new(STREAM, GROUP)),
         name: NAME.to_owned(),
         memory: GroupMemory::default(),

@@ -16,9 +16,7 @@ for i = 5, #ARGV do
     end
   end
   if type(answer) == 'table' then
-    for _, text in ipairs(answer[2]) do
-      bytes = bytes + #text
-    end
+    bytes = bytes + bytes_of(answer[2])
   end
   answers[#answers + 1] = answer
 end

@@ -24,11 +24,25 @@ macro_rules! script {
 
 script!(RENEW, "renew", "fence.lua", "renew.lua");
 script!(COUNT, "count", "fence.lua", "count.lua");
-script!(FETCH, "fetch", "fence.lua", "fetch.lua");
+script!(FETCH, "fetch", "fence.lua", "bytes.lua", "fetch.lua");
 script!(RELEASE, "release", "fence.lua", "release.lua");
 script!(DEAD_LETTER, "dead letter", "fence.lua", "dead_letter.lua");
-script!(RECLAIM, "reclaim", "fence.lua", "ids.lua", "reclaim.lua");
-script!(REPAIR, "repair", "ids.lua", "pages.lua", "repair.lua");
+script!(
+    RECLAIM,
+    "reclaim",
+    "fence.lua",
+    "ids.lua",
+    "bytes.lua",
+    "reclaim.lua"
+);
+script!(
+    REPAIR,
+    "repair",
+    "ids.lua",
+    "bytes.lua",
+    "pages.lua",
+    "repair.lua"
+);
 script!(
     CURSOR,
     "cursor",
@@ -46,10 +60,18 @@ script!(
 script!(
     COUNT_RANGE,
     "count of entries",
+    "bytes.lua",
     "pages.lua",
     "count_range.lua"
 );
-script!(LOOK, "look", "ids.lua", "pages.lua", "look.lua");
+script!(
+    LOOK,
+    "look",
+    "ids.lua",
+    "bytes.lua",
+    "pages.lua",
+    "look.lua"
+);
 script!(TRIM, "trim", "ids.lua", "trim.lua");
 script!(PUBLISH, "publish", "publish.lua");
 script!(TICK, "tick", "tick.lua");

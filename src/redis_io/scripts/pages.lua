@@ -23,9 +23,7 @@ local function count_entries(stream, from, to, limit, bytes_max)
     end
     for _, entry in ipairs(page) do
       from = entry[1]
-      for _, text in ipairs(entry[2]) do
-        bytes = bytes + #text
-      end
+      bytes = bytes + bytes_of(entry[2])
     end
     counted = counted + #page
   end

@@ -58,9 +58,7 @@ local function take(id, owner, idle, count)
   local claimed = redis.call('XCLAIM', stream, group, me, 0, id, 'RETRYCOUNT', count)
   local entry = claimed[1]
   if entry and entry[2] then
-    for _, text in ipairs(entry[2]) do
-      bytes = bytes + #text
-    end
+    bytes = bytes + bytes_of(entry[2])
     taken[#taken + 1] = { entry, owner, idle, count, ours[owner] and 1 or 0, bury and is_from_before(id) and 1 or 0 }
   else
     redis.call('XACK', stream, group, id)

@@ -27,7 +27,7 @@ impl Settler {
                 trimmed,
                 left,
             } = answer.ok_or(Halt::NameLost)?;
-            self.todo.fetches.drain(..chunk.saturating_sub(left).max(1));
+            self.todo.fetches.drain(..chunk - left);
             // Before the others: what stays parked keeps back what stands behind it.
             self.tell_lost(not_ours, trimmed)?;
             let length_max = self.parts.settings.delivery.event_max_bytes;

@@ -12,6 +12,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod redis_client;
+pub mod settings;
 pub mod target;
 pub mod test_gate;
 pub mod test_redis;
